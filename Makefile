@@ -1,0 +1,44 @@
+# Two commands do everything on a fresh machine: `make tables` and `make test`.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+INPUTS := pyproject.toml constraints.txt
+
+.PHONY: tables test check format bench wheel clean
+
+tables: $(VENV)/.run ## the paper's Tables 1-4 from the published measurements, also as files in out/tables
+	$(BIN)/fedjoule tables --check --out out/tables
+
+test: $(VENV)/.dev ## every test
+	$(BIN)/python -m pytest
+
+check: $(VENV)/.dev wheel ## lint, format, types, import contracts, and the wheel in an empty environment
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/.dev ## put the code into the house format
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(VENV)/.dev ## benchmarks, as ratios against a peer in the same run
+	$(BIN)/python -m pytest benchmarks -o filterwarnings=default --benchmark-columns=min,median,iqr,rounds
+
+wheel: $(VENV)/.dev ## build the wheel, install it in a new environment, run it outside the checkout
+	BIN=$(abspath $(BIN)) PYTHON=$(PYTHON) bash tests/wheel_install.sh
+
+clean: ## remove what the other targets made
+	rm -rf $(VENV) out dist build
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.run: $(VENV)/bin/python $(INPUTS)
+	$(PIP) install --constraint constraints.txt --editable .
+	touch $@
+
+$(VENV)/.dev: $(VENV)/bin/python $(INPUTS)
+	$(PIP) install --constraint constraints.txt --editable '.[dev]'
+	touch $@ $(VENV)/.run
