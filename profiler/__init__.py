@@ -1,0 +1,1 @@
+"""From a phone to a measurement table: one row per measured or published figure."""
