@@ -1,0 +1,1 @@
+"""From costs to a federated run: methods, plans, rounds, and what it takes to converge."""
