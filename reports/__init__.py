@@ -1,0 +1,1 @@
+"""From everything else to tables, figures, pages and the command line."""

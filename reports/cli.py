@@ -1,0 +1,93 @@
+"""The command ``fedjoule``: mounts every sub-command, and turns errors into one line and an exit code."""
+
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+
+import click
+
+# Name -> module with a click command of that name. Modules import nothing heavy at the top.
+_COMMANDS = {
+    "tables": "reports.commands.tables",
+    "cost": "reports.commands.cost",
+    "completion": "reports.commands.completion",
+}
+
+
+class _LazyGroup(click.Group):
+    """A group that imports a sub-command when it is named."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        module = _COMMANDS.get(cmd_name)
+        if module is None:
+            return None
+        command = getattr(importlib.import_module(module), cmd_name)
+        return command if isinstance(command, click.Command) else None
+
+
+@click.group(
+    cls=_LazyGroup,
+    epilog="Exit codes: 0 done, 1 interrupted or a check failed, 2 bad input. FEDJOULE_TRACEBACK=1 shows where an "
+    "error came from.",
+)
+@click.version_option(package_name="fedjoule")
+def cli() -> None:
+    """What does federated learning cost on these phones, in hours and joules, and what would change it?
+
+    \b
+    Examples:
+      fedjoule tables                               the paper's Tables 1-4 and claims, computed again
+      fedjoule tables --measurements my_phone.csv   your phone as further rows
+      fedjoule cost --device xiaomi10 --dataset cifar10 --processor dsp
+    """
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and leave with 0, 1 (interrupted, or a check failed) or 2 (bad input)."""
+    try:
+        code = cli.main(args=arguments, prog_name="fedjoule", standalone_mode=False)
+        sys.stdout.flush()
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message())
+        code = 2
+    except click.UsageError as error:
+        path = error.ctx.command_path if error.ctx else "fedjoule"
+        code = _fail(f"{error.format_message()} (see '{path} --help')", error)
+    except click.ClickException as error:
+        code = _fail(error.format_message(), error)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("fedjoule: interrupted; no file was left half-written", err=True)
+        code = 1
+    except BrokenPipeError:
+        # The reader has gone, as in `fedjoule tables | head`. Python must not try to flush to it again at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
+    except (ValueError, OSError) as error:
+        code = _fail(_message(error), error)
+    sys.exit(code or 0)
+
+
+def _message(error: ValueError | OSError) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        from profiler.names import printable
+
+        return f"{printable(error.filename or 'output', 200)}: {error.strerror}; choose another place"
+    return str(error)
+
+
+def _fail(message: str, error: Exception) -> int:
+    """Say what is wrong, one line for each problem, and return the exit code of bad input."""
+    from profiler.names import printable
+
+    if os.environ.get("FEDJOULE_TRACEBACK"):
+        raise error
+    lines = message.splitlines() or [type(error).__name__]
+    for line in lines[:50]:
+        click.echo(f"fedjoule: {printable(line, 1000)}", err=True)
+    if len(lines) > 50:
+        click.echo(f"fedjoule: and {len(lines) - 50} more problems; mend these first", err=True)
+    return 2

@@ -1,0 +1,104 @@
+"""``fedjoule tables``: the paper's tables from the measurements, beside what it prints."""
+
+import sys
+from pathlib import Path
+
+import click
+
+from reports.commands.options import bandwidth, batches, measurements
+
+_STDOUT_FORMATS = ("terminal", "markdown", "csv", "latex", "html")
+_FILE_FORMATS = ("markdown", "csv", "latex", "html", "svg", "png")
+
+
+@click.command()
+@click.option(
+    "--table",
+    "which",
+    type=click.Choice(["1", "2", "3", "4", "claims"]),
+    multiple=True,
+    help="Only this table; may be given more than once.  [default: all]",
+)
+@measurements
+@click.option(
+    "--rounds",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Rounds to converge from your own training (CSV: method, dataset, rounds): adds measured-mode rows.",
+)
+@click.option("--reading", "names", multiple=True, metavar="NAME", help="A reading of Table 4.  [default: both]")
+@bandwidth
+@batches
+@click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="Also write files into this folder.")
+@click.option(
+    "--format",
+    "formats",
+    type=click.Choice(sorted({*_STDOUT_FORMATS, *_FILE_FORMATS})),
+    multiple=True,
+    help="With --out: the file formats (default: all). Without: what to print (default: terminal).",
+)
+@click.option("--check", is_flag=True, help="Leave with 1 if a cell of Table 4 differs from the printed one.")
+@click.pass_context
+def tables(
+    ctx: click.Context,
+    which: tuple[str, ...],
+    measurements: tuple[Path, ...],
+    rounds: Path | None,
+    names: tuple[str, ...],
+    bandwidth: float | None,
+    batches: str | None,
+    out: Path | None,
+    formats: tuple[str, ...],
+    check: bool,
+) -> None:
+    """Regenerate Tables 1-4 of the paper, each cell beside the printed one, and its claims.
+
+    \b
+    Examples:
+      fedjoule tables --table 4
+      fedjoule tables --measurements my_phone.csv --table 4
+      fedjoule tables --rounds my_rounds.csv --reading epochs1_fp32_payload --table 4
+      fedjoule tables --bandwidth 5Mbit/s --table 4 --format csv
+      fedjoule tables --out out/tables --format html --format png
+    """
+    if out is None:
+        _check_printed(formats)
+    elif "terminal" in formats:
+        message = "--format terminal is what is printed anyway; with --out choose among " + ", ".join(_FILE_FORMATS)
+        raise click.UsageError(message)
+
+    from reports.printout import printout
+    from reports.report import TABLES, Request, build_report, report_files
+    from reports.table4 import Changes
+
+    request = Request(
+        tables=tuple(name for name in TABLES if not which or name in which),
+        readings=names,
+        measurements=measurements,
+        rounds=rounds,
+        changes=Changes(bandwidth_bit_per_s=bandwidth, batches=batches),  # type: ignore[arg-type]
+    )
+    report = build_report(request)
+    if out is not None:
+        from reports.bundle import write_bundle
+
+        files = report_files(report, formats or _FILE_FORMATS)
+        write_bundle(out, files)
+    form = formats[0] if formats and out is None else "terminal"
+    click.echo(printout(report.tables, report.manifest, form, terminal=sys.stdout.isatty()), nl=False)
+    for warning in report.warnings:
+        click.echo(f"warning: {warning}", err=True)
+    if out is not None:
+        click.echo(f"wrote {len(files)} files to {out}: {', '.join(files)}")
+    if check and not report.reproduced:
+        click.echo("fedjoule: a cell of Table 4 differs from the printed one (--check)", err=True)
+        ctx.exit(1)
+
+
+def _check_printed(formats: tuple[str, ...]) -> None:
+    if len(formats) > 1:
+        message = "without --out only one --format can be printed; add --out DIR to write several"
+        raise click.UsageError(message)
+    if formats and formats[0] not in _STDOUT_FORMATS:
+        message = f"--format {formats[0]} is a picture; add --out DIR to write it"
+        raise click.UsageError(message)

@@ -1,0 +1,84 @@
+"""A table to be shown: cells of text with a tone, and the same figures at full precision for machines."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+import pandas as pd
+
+from reports.verdict import Verdict
+
+Tone = Literal["plain", "good", "warn", "bad", "faint"]
+
+_TONES: dict[Verdict, Tone] = {
+    Verdict.WITHIN: "good",
+    Verdict.TRUNCATED: "warn",
+    Verdict.DIFFERS: "bad",
+    Verdict.NOT_PRINTED: "faint",
+    Verdict.OTHER_INPUTS: "faint",
+}
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column's heading, with its unit, and whether it holds numbers (aligned right)."""
+
+    title: str
+    numeric: bool = False
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What a person reads in one place of a table."""
+
+    text: str
+    tone: Tone = "plain"
+
+
+@dataclass(frozen=True)
+class Table:
+    """One table. ``mode`` is paper, measured or what-if; ``name`` is its file's stem; ``data`` is long-form.
+
+    ``notes`` are footnotes: what is inferred, not counted, or to be doubted.
+    """
+
+    name: str
+    title: str
+    mode: str
+    units: str
+    columns: tuple[Column, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+    data: pd.DataFrame
+    notes: tuple[str, ...] = field(default=())
+
+    def __post_init__(self) -> None:
+        for row in self.rows:
+            if len(row) != len(self.columns):
+                message = f"table {self.name!r} has a row of {len(row)} cells and {len(self.columns)} columns"
+                raise ValueError(message)
+
+
+def verdict_cell(verdict: Verdict) -> Cell:
+    """Return the cell that shows a verdict."""
+    return Cell(verdict.value, _TONES[verdict])
+
+
+def number(value: float | None, digits: int = 4) -> Cell:
+    """Return a number with ``digits`` significant digits, without exponent; a dash where it was not measured."""
+    if value is None or value != value:
+        return Cell("-", "faint")
+    return Cell(plain_number(value, digits))
+
+
+def fixed(value: float | None, places: int) -> Cell:
+    """Return a number with ``places`` decimals; a dash where it was not measured."""
+    return Cell("-", "faint") if value is None else Cell(f"{value:,.{places}f}")
+
+
+def plain_number(value: float, digits: int = 4) -> str:
+    """Return ``value`` with ``digits`` significant digits and a thousands comma: 0.08208, 397, 13,600."""
+    if value == 0:
+        return "0"
+    rounded = float(f"{value:.{digits - 1}e}")
+    places = max(0, digits - 1 - int(f"{rounded:e}".partition("e")[2]))
+    text = f"{rounded:,.{places}f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
