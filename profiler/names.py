@@ -25,10 +25,10 @@ def nearest(name: str, choices: Iterable[str], limit: int = 3) -> list[str]:
 
 
 def did_you_mean(name: str, choices: Iterable[str]) -> str:
-    """Return a clause for an error message: the nearest choices, or all of them when none is near."""
+    """Return a clause for an error message: the nearest choices, or all of them when none is near or few exist."""
     known = list(choices)
     close = nearest(name, known)
-    if close:
+    if close and len(known) > 3:
         return f"nearest: {', '.join(printable(choice) for choice in close)}"
     return f"known: {', '.join(printable(choice) for choice in known[:12]) or 'none'}"
 

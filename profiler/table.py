@@ -8,6 +8,7 @@ import csv
 import io
 import math
 from collections.abc import Iterable, Iterator
+from functools import cache
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ import pandera.pandas as pa
 from pandera.errors import SchemaErrors
 
 from profiler.names import did_you_mean, fold, has_control_characters
-from profiler.sheet import Problem, Sheet, TableError, parse_sheet, read_sheet
+from profiler.sheet import MAX_CELL_CHARACTERS, Problem, Sheet, TableError, parse_sheet, read_sheet
 
 PROCESSORS = ("cpu", "dsp", "gpu", "npu")
 PRECISIONS = ("fp32", "fp16", "bf16", "int16", "int8", "int4")
@@ -66,6 +67,7 @@ _VOCABULARIES = {
 }
 _REAL = ("time_ms", "time_ms_std", "energy_mj", "energy_mj_std", "power_idle_mw")
 _WHOLE = ("batch_size", "batches")
+_LARGEST_COUNT = 2**53  # every whole number up to here is exact as a float, too
 
 # Mean power of a phone while it works. Outside the first band a row is warned about; outside the second a unit
 # must be wrong, because every slip of a factor 1,000 from the first band lands there.
@@ -91,12 +93,19 @@ def read_table(path: str | Path) -> pd.DataFrame:
 
 def paper_table(name: str) -> pd.DataFrame:
     """Return one of the shipped tables of the paper: ``table1``, ``table2``, ``table3`` or ``stages``."""
+    return _paper_table(name).copy()
+
+
+@cache
+def _paper_table(name: str) -> pd.DataFrame:
     file = resources.files("profiler") / "paper" / f"{name}.csv"
     return _from_sheet(parse_sheet(file.read_text(encoding="utf-8"), f"{name}.csv"))
 
 
 def check_table(table: pd.DataFrame, file: str = "table", lines: Iterable[int] | None = None) -> pd.DataFrame:
     """Return ``table`` with all ``COLUMNS`` in order and their types, or raise TableError with every bad cell.
+
+    Empty text becomes missing. A column that cannot have its type (text in ``time_ms``) raises ValueError.
 
     ``lines`` gives each row its line in ``file``; by default the line it has after ``write_table``.
     """
@@ -182,7 +191,8 @@ def _number(cell: str, *, whole: bool) -> float | int | str | None:
         return wrong
     try:
         if whole:
-            return int(cell)
+            count = int(cell)
+            return count if abs(count) <= _LARGEST_COUNT else f"must be at most {_LARGEST_COUNT:,}"
         number = float(cell)
     except ValueError:
         return wrong
@@ -219,7 +229,8 @@ def _typed(table: pd.DataFrame) -> pd.DataFrame:
         elif name in _WHOLE:
             columns[name] = values.astype("Int64")
         else:
-            columns[name] = values.astype("str")
+            text = values.astype("str")
+            columns[name] = text.where(text != "")
     return pd.DataFrame(columns).reset_index(drop=True)
 
 
@@ -227,7 +238,11 @@ def _schema() -> pa.DataFrameSchema:
     finite = pa.Check(lambda values: values.abs() < math.inf, error="must be finite")
     at_least_one = pa.Check.ge(1, error="must be at least 1")
     not_negative = pa.Check.ge(0, error="must not be negative")
-    harmless = pa.Check(lambda words: ~words.map(has_control_characters), error="must not hold control characters")
+    plain_text = [
+        pa.Check(lambda words: ~words.map(has_control_characters), error="must not hold control characters"),
+        pa.Check(lambda words: words == words.str.strip(), error="must not begin or end with a blank"),
+        pa.Check.str_length(max_value=MAX_CELL_CHARACTERS, error=f"must have at most {MAX_CELL_CHARACTERS} characters"),
+    ]
     columns: dict[str, pa.Column] = {}
     for name in COLUMNS:
         needed = name in ("device", "processor", "precision", "stage", "source")
@@ -241,7 +256,7 @@ def _schema() -> pa.DataFrameSchema:
             rule = f"is unknown; one of {', '.join(_VOCABULARIES[name])}"
             checks, kind = [pa.Check.isin(_VOCABULARIES[name], error=rule)], "str"
         else:
-            checks, kind = [harmless], "str"
+            checks, kind = plain_text, "str"
         columns[name] = pa.Column(kind, checks, nullable=not needed)
     whole_rows = [
         pa.Check(_has_time, error=_IDLE_RULE),
@@ -263,7 +278,7 @@ def _has_batch(name: str) -> Any:
 def _possible_power(table: pd.DataFrame) -> pd.Series:
     power = implied_power_w(table)
     low, high = POSSIBLE_POWER_W
-    return power.isna() | power.between(low, high)
+    return power.isna() | (power < 0) | power.between(low, high)  # a negative energy has a rule of its own
 
 
 def _keys(table: pd.DataFrame) -> pd.DataFrame:

@@ -128,7 +128,7 @@ def claims_table(reading: Reading) -> Table:
             | {"outcome": result, "note": claim.note}
             | {"contradiction": claim.contradiction}
         )
-    counts = ", ".join(f"{outcomes.count(result)} {result}" for result in dict.fromkeys(outcomes))
+    counts = ", ".join(f"{outcomes.count(result)} x {result}" for result in dict.fromkeys(outcomes))
     titles = (
         "claim",
         "where",

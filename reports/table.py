@@ -75,10 +75,13 @@ def fixed(value: float | None, places: int) -> Cell:
 
 
 def plain_number(value: float, digits: int = 4) -> str:
-    """Return ``value`` with ``digits`` significant digits and a thousands comma: 0.08208, 397, 13,600."""
+    """Return ``value`` with at least ``digits`` significant digits and a thousands comma: 0.08208, 397, 123,456.
+
+    Digits before the point are never rounded away.
+    """
     if value == 0:
         return "0"
     rounded = float(f"{value:.{digits - 1}e}")
     places = max(0, digits - 1 - int(f"{rounded:e}".partition("e")[2]))
-    text = f"{rounded:,.{places}f}"
+    text = f"{value:,.{places}f}"
     return text.rstrip("0").rstrip(".") if "." in text else text

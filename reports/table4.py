@@ -186,12 +186,12 @@ def further_table(rows: Iterable[Row4], reading: Reading, mode: str, rounds_from
         name=f"table4_own_{reading.name}",
         title=f"Table 4, further rows, reading {reading.name}",
         mode=mode,
-        units="time in hours, energy in kJ per client averaged over all clients",
+        units="T in hours, E in kJ per client averaged over all clients, phases in seconds of one round",
         columns=(
             Column("data set"),
             Column("method and phone"),
             *(Column(title, numeric=True) for title in ("rounds", "epochs", "acc. (%)", "T (h)", "E (kJ)")),
-            *(Column(f"{phase} (s/round)", numeric=True) for phase in ("download", "train", "upload")),
+            *(Column(phase, numeric=True) for phase in ("download", "train", "upload")),
             Column("cost from"),
         ),
         rows=tuple(

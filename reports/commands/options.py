@@ -23,6 +23,7 @@ measurements = click.option(
 )
 bandwidth = click.option(
     "--bandwidth",
+    "bandwidth_bit_per_s",
     callback=_rate,
     metavar="RATE",
     help="Network rate each way, such as 10Mbit/s or 1.25MB/s.  [default: the reading's]",

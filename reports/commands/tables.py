@@ -45,7 +45,7 @@ def tables(
     measurements: tuple[Path, ...],
     rounds: Path | None,
     names: tuple[str, ...],
-    bandwidth: float | None,
+    bandwidth_bit_per_s: float | None,
     batches: str | None,
     out: Path | None,
     formats: tuple[str, ...],
@@ -76,7 +76,7 @@ def tables(
         readings=names,
         measurements=measurements,
         rounds=rounds,
-        changes=Changes(bandwidth_bit_per_s=bandwidth, batches=batches),  # type: ignore[arg-type]
+        changes=Changes(bandwidth_bit_per_s=bandwidth_bit_per_s, batches=batches),  # type: ignore[arg-type]
     )
     report = build_report(request)
     if out is not None:
