@@ -11,7 +11,7 @@ tables: $(VENV)/.run ## the paper's Tables 1-4 from the published measurements, 
 	$(BIN)/fedjoule tables --check --out out/tables
 
 test: $(VENV)/.dev ## every test
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto
 
 check: $(VENV)/.dev wheel ## lint, format, types, import contracts, and the wheel in an empty environment
 	$(BIN)/ruff check .
@@ -24,7 +24,8 @@ format: $(VENV)/.dev ## put the code into the house format
 	$(BIN)/ruff format .
 
 bench: $(VENV)/.dev ## benchmarks, as ratios against a peer in the same run
-	$(BIN)/python -m pytest benchmarks -o filterwarnings=default --benchmark-columns=min,median,iqr,rounds
+	$(BIN)/python benchmarks/recost.py
+	$(BIN)/python benchmarks/startup.py
 
 wheel: $(VENV)/.dev ## build the wheel, install it in a new environment, run it outside the checkout
 	BIN=$(abspath $(BIN)) PYTHON=$(PYTHON) bash tests/wheel_install.sh

@@ -1,0 +1,271 @@
+"""The command as a person meets it: through the installed entry point, in a folder of their own."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+Write = Callable[..., Path]
+HEADER = "device,processor,precision,model,dataset,batch_size,stage,time_ms,energy_mj,source"
+GOOD = "Pixel 8,cpu,fp32,LeNet-5,FEMNIST,5,total,31.5,120,session 1"
+
+
+def is_one_line_error(done: "subprocess.CompletedProcess[str]", *words: str) -> bool:
+    lines = done.stderr.splitlines()
+    return (
+        (done.returncode, done.stdout, len(lines)) == (2, "", 1)
+        and lines[0].startswith("fedjoule: ")
+        and all(word in lines[0] for word in words)
+    )
+
+
+def test_tables_prints_table_4_for_both_readings(fedjoule: Run) -> None:
+    done = fedjoule("tables", "--check")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.count("36 cells: 34 within rounding, 2 truncated.") == 2
+    assert done.stdout.count("\n FEMNIST     Q-FedUpdate (M)") == 2
+    assert max(map(len, done.stdout.splitlines())) <= 160
+
+
+def test_out_writes_every_format_and_says_where(fedjoule: Run, tmp_path: Path) -> None:
+    out = tmp_path / "new" / "out"
+    done = fedjoule("tables", "--out", out)
+    assert done.returncode == 0
+    assert f"to {out}" in done.stdout
+    assert {path.suffix for path in out.iterdir()} == {".csv", ".html", ".json", ".md", ".png", ".svg", ".tex"}
+    assert not [path for path in out.iterdir() if path.name.startswith(".")]
+
+
+@pytest.mark.parametrize(
+    ("form", "start"), [("markdown", "## Table 4"), ("csv", "workload,"), ("latex", "% Needs"), ("html", "<!doctype")]
+)
+def test_each_format_can_be_printed(form: str, start: str, fedjoule: Run) -> None:
+    done = fedjoule("tables", "--table", "4", "--format", form)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith(start)
+
+
+def test_a_changed_bandwidth_changes_the_cells(fedjoule: Run) -> None:
+    done = fedjoule("tables", "--table", "4", "--bandwidth", "5Mbit/s", "--reading", "epochs1_fp32_payload")
+    assert "36 cells: 36 other inputs." in done.stdout
+    assert re.search(r"CIFAR-10 +Q-FedUpdate \(M\) +700 +81 +2\.9364 ", done.stdout)
+
+
+def test_a_phone_from_a_csv_becomes_further_rows(fedjoule: Run, phone: Path) -> None:
+    done = fedjoule("tables", "--table", "4", "--measurements", phone)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "mode: paper's rounds, own costs" in done.stdout
+    assert "Q-FedUpdate on Pixel 8 npu" in done.stdout
+
+
+def test_cost_explains_every_number(fedjoule: Run) -> None:
+    done = fedjoule("cost", "--device", "xiaomi10", "--dataset", "cifar10", "--processor", "dsp")
+    assert (done.returncode, done.stderr) == (0, "")
+    for line in (
+        r"time per batch +397 +ms +table2\.csv: .*Table 2 p\. 7 \(published\)",
+        r"local epochs +4 +reading epochs4_int8_payload, inferred",
+        r"round: total +36\.406 +s",
+        r"round: energy of upload +- +J +not counted",
+        r"time to converge +1\.7697 +h",
+        r"energy per client +3\.0078 +kJ",
+        r"energy, always selected +6\.0156 +kJ",
+    ):
+        assert re.search(line, done.stdout), line
+
+
+def test_cost_of_what_one_gives_says_so(fedjoule: Run, phone: Path) -> None:
+    words = (
+        "--device pixel8 --dataset cifar10 --rounds 100 --epochs 1 --bandwidth 20Mbit/s --radio-upload-w 1.5 --wait-s 2"
+    )
+    done = fedjoule("cost", "--measurements", phone, *words.split(), "--idle-w", "0.5")
+    assert (done.returncode, done.stderr) == (0, "")
+    for line in (
+        "mode: what-if",
+        r"local epochs +1 +you: --epochs",
+        r"bandwidth +20,000,000 +bit/s +you: --bandwidth",
+        r"round: upload +6 +s",
+        r"round: energy of upload +9 +J +1\.5 W x time",
+        r"round: energy of waiting +1 +J",
+        r"rounds to converge +100 +you: --rounds",
+    ):
+        assert re.search(line, done.stdout), line
+    assert "Energy not counted: radio (download)." in done.stdout
+
+
+def test_a_workload_of_ones_own_needs_its_settings_and_gets_them_named(fedjoule: Run, write: Write) -> None:
+    path = write(f"{HEADER}\nPixel 8,cpu,int8,ResNet-18,Speech,16,total,100,400,s\n")
+    words = ["cost", "--measurements", path, "--device", "pixel8"]
+    needed = "--clients, --clients-per-round, --samples, --epochs, --download-bytes, --upload-bytes"
+    assert is_one_line_error(fedjoule(*words), "is no shipped workload", needed)
+    own = (
+        "--clients 1000 --clients-per-round 10 --samples 160 --epochs 2 --download-bytes 1000000 --upload-bytes 500000"
+    )
+    done = fedjoule(*words, *own.split())
+    assert (done.returncode, done.stderr) == (0, "")
+    assert re.search(r"round: total +3\.2 +s", done.stdout)  # 2 x 10 x 0.1 + 0.8 + 0.4
+    assert re.search(r"time to converge +- +h", done.stdout)
+    assert re.search(r"time to converge +0\.88889 +h", fedjoule(*words, *own.split(), "--rounds", 1000).stdout)
+
+
+def test_a_warning_about_power_goes_to_stderr_and_the_table_stands(fedjoule: Run, write: Write) -> None:
+    path = write(f"{HEADER}\n{GOOD.replace('120', '1.5')}\n")
+    done = fedjoule("tables", "--table", "4", "--measurements", path)
+    assert done.returncode == 0
+    assert "warning: phone.csv: Pixel 8" in done.stderr
+    assert "0.0476 W" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (HEADER.replace("time_ms,", "") + "\n" + GOOD.replace("31.5,", ""), ["time_ms", "the column is missing"]),
+        (HEADER + "\n" + GOOD.replace("31.5", "fast"), ["line 2", "time_ms = 'fast'", "must be a number"]),
+        (HEADER + "\n" + GOOD.replace("31.5", "-1"), ["line 2", "time_ms", "must be above 0"]),
+        (HEADER + "\n" + GOOD.replace("31.5", "NaN"), ["line 2", "time_ms", "must be finite"]),
+        (HEADER + "\n" + GOOD.replace("cpu", "tpu"), ["line 2", "processor = 'tpu'", "cpu, dsp, gpu, npu"]),
+        (HEADER + "\n" + GOOD + "\n" + GOOD, ["line 3", "repeats an earlier row's key"]),
+        (HEADER + "\n" + GOOD.replace("120", "0.12"), ["line 2", "energy_mj", "a unit is wrong"]),
+        (HEADER + ",provenance\n" + GOOD + ",emulated", ["provenance = 'emulated'", "measure a real one"]),
+        ("", ["is empty"]),
+        ("\0\1\2", ["not a text file"]),
+    ],
+)
+def test_a_bad_table_is_one_line_and_exit_2(
+    text: str, words: list[str], fedjoule: Run, write: Write, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    done = fedjoule("tables", "--measurements", write(text), "--out", out)
+    assert is_one_line_error(done, "phone.csv", *words), done.stderr
+    assert not out.exists()
+
+
+def test_a_200_mb_line_is_refused_at_once(fedjoule: Run, tmp_path: Path) -> None:
+    huge = tmp_path / "huge.csv"
+    with open(huge, "wb") as file:
+        file.truncate(200 * 2**20)
+    assert is_one_line_error(fedjoule("tables", "--measurements", huge), "huge.csv", "209,715,200 bytes")
+
+
+def test_every_bad_cell_has_its_line(fedjoule: Run, write: Write) -> None:
+    rows = "\n".join(f"P{n},tpu,fp32,LeNet-5,FEMNIST,5,total,31.5,120,s" for n in range(60))
+    done = fedjoule("tables", "--measurements", write(f"{HEADER}\n{rows}\n"))
+    lines = done.stderr.splitlines()
+    assert (done.returncode, len(lines)) == (2, 51)
+    assert lines[-1] == "fedjoule: and 10 more problems; mend these first"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["tables", "--table", "5"], "'5' is not one of"),
+        (["tables", "--reading", "epochs2"], "known: epochs4_int8_payload"),
+        (["tables", "--bandwidth", "10"], "write a number and a unit"),
+        (["tables", "--bandwidth", "10kb/s"], "could mean bits or bytes"),
+        (["tables", "--format", "png"], "add --out DIR"),
+        (["tables", "--format", "csv", "--format", "html"], "only one --format"),
+        (["tables", "--measurements", "absent.csv"], "No such file"),
+        (["tables", "--rounds", "absent.csv"], "No such file"),
+        (["tables", "--frobnicate"], "No such option"),
+        (["frobnicate"], "No such command"),
+        (["cost"], "Missing option '--device'"),
+        (["cost", "--device", "xiaomi 12"], "not in the measurements; known: Redmi Note 9, Xiaomi 10, Xiaomi 11 Pro"),
+        (["cost", "--device", "xiaomi10", "--model", "vgg19"], "known: LeNet-5, VGG-16"),
+        (["cost", "--device", "xiaomi10"], "9 measurements fit"),
+        (["cost", "--device", "redmi note 9", "--dataset", "cifar10", "--method", "floatfl"], "change --method"),
+        (["cost", "--device", "redmi note 9", "--dataset", "cifar10", "--clients", "10"], "must not be above clients"),
+        (["cost", "--device", "redmi note 9", "--dataset", "cifar10", "--idle-w", "-1"], "--idle-w"),
+        (["cost", "--device", "redmi note 9", "--dataset", "cifar10", "--samples", "nan"], "samples_per_client"),
+    ],
+)
+def test_bad_words_are_one_line_and_exit_2(words: list[str], said: str, fedjoule: Run) -> None:
+    done = fedjoule(*words)
+    assert is_one_line_error(done, said), done.stderr
+
+
+def test_an_unwritable_folder_is_one_line_and_exit_2(fedjoule: Run, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    done = fedjoule("tables", "--table", "2", "--out", tmp_path / "file" / "out")
+    assert is_one_line_error(done, "Not a directory", "choose another place"), done.stderr
+    assert (tmp_path / "file").read_text() == "in the way"
+
+
+def test_control_characters_from_a_file_never_reach_the_terminal(fedjoule: Run, write: Write) -> None:
+    done = fedjoule("tables", "--measurements", write(f"{HEADER}\n{GOOD.replace('cpu', chr(27) + '[2J')}\n"))
+    assert is_one_line_error(done, "processor = '?[2j'")
+    done = fedjoule("cost", "--device", "a\x1b[31mb")
+    assert "\x1b" not in done.stderr
+
+
+@pytest.mark.parametrize("after_s", [0.1, 0.5, 0.9, 1.3, 1.7])
+def test_an_interrupted_run_leaves_no_half_written_file(after_s: float, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    command = [str(Path(sys.executable).parent / "fedjoule"), "tables", "--out", str(out)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    time.sleep(after_s)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode in {0, 1, -signal.SIGINT}  # done in time, interrupted, or still starting Python
+    if process.returncode == 1:
+        assert said.splitlines()[-1] == "fedjoule: interrupted; no file was left half-written"
+    if out.exists():
+        files = {path.name: path.stat().st_size for path in out.iterdir()}
+        assert all(size > 0 for size in files.values())
+        assert not any(name.startswith(".") for name in files)
+
+
+def test_a_reader_that_goes_away_is_no_error() -> None:
+    command = f"'{Path(sys.executable).parent / 'fedjoule'}' tables | head -n 1; exit ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("Table 1")
+
+
+@pytest.mark.parametrize(
+    "words", [["tables"], ["--help"], ["cost", "--device", "xiaomi10", "--dataset", "femnist", "--processor", "dsp"]]
+)
+def test_no_command_imports_what_it_does_not_need(words: list[str]) -> None:
+    heavy = ["torch", "simpy", "adb_shell", "matplotlib"] + (["pandas", "numpy", "rich"] if words == ["--help"] else [])
+    code = (
+        "import sys, atexit\n"
+        f"loaded = lambda: [name for name in {heavy!r} if name in sys.modules]\n"
+        "atexit.register(lambda: print('LOADED', loaded(), file=sys.stderr))\n"
+        f"from reports.cli import main; main({words!r})"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 0
+    assert done.stderr.strip() == "LOADED []"
+
+
+def test_help_has_examples_and_the_version_is_the_packages(fedjoule: Run) -> None:
+    for words in (["--help"], ["tables", "--help"], ["cost", "--help"], ["completion", "--help"]):
+        done = fedjoule(*words)
+        assert done.returncode == 0
+        assert "Examples:" in done.stdout
+        assert "fedjoule" in done.stdout
+    assert re.fullmatch(r"fedjoule, version \d+\.\d+\.\d+\n", fedjoule("--version").stdout)
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_scripts_are_printed(shell: str, fedjoule: Run) -> None:
+    done = fedjoule("completion", shell)
+    assert done.returncode == 0
+    assert "_FEDJOULE_COMPLETE" in done.stdout
+
+
+def test_completion_knows_the_shipped_phones(fedjoule: Run) -> None:
+    words = {"COMP_WORDS": "fedjoule cost --device Xiaomi", "COMP_CWORD": "3", "_FEDJOULE_COMPLETE": "bash_complete"}
+    done = fedjoule(env=os.environ | words)
+    assert done.stdout.split("\n")[:2] == ["plain,Xiaomi 10", "plain,Xiaomi 11 Pro"]
+
+
+def test_an_error_can_be_traced(fedjoule: Run) -> None:
+    done = fedjoule("tables", "--reading", "x", env=os.environ | {"FEDJOULE_TRACEBACK": "1"})
+    assert done.returncode != 0
+    assert "Traceback" in done.stderr
