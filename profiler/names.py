@@ -1,18 +1,21 @@
 """Names as people type them: folding, nearest matches, and making foreign text safe to print."""
 
 import difflib
+import re
 import unicodedata
 from collections.abc import Iterable
 
-_SEPARATORS = str.maketrans("", "", " \t-_./()[]")
+# A point or hyphen between two digits is part of a number: 1.5 is not 15.
+_SEPARATORS = re.compile(r"[\s_/()\[\]]|(?<!\d)[-.]|[-.](?!\d)")
 
 
 def fold(name: str) -> str:
     """Return the form in which two spellings of one name are equal: ``VGG-16`` and ``vgg16``.
 
-    Case, blanks and the separators ``- _ . / ( ) [ ]`` do not count; ``+`` does, because it tells phones apart.
+    Case, blanks and the separators ``- _ . / ( ) [ ]`` do not count, but for a point or hyphen between digits;
+    ``+`` counts, because it tells phones apart.
     """
-    return name.casefold().translate(_SEPARATORS) or name.casefold()
+    return _SEPARATORS.sub("", name.casefold()) or name.casefold()
 
 
 def nearest(name: str, choices: Iterable[str], limit: int = 3) -> list[str]:

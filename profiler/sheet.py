@@ -10,7 +10,7 @@ from pathlib import Path
 from profiler.names import printable
 
 MAX_BYTES = 16 * 2**20
-MAX_ROWS = 100_000
+MAX_ROWS = 10_000
 MAX_CELL_CHARACTERS = 2_000
 MAX_COLUMNS = 100
 
@@ -44,20 +44,29 @@ class TableError(ValueError):
 
 @dataclass(frozen=True)
 class Sheet:
-    """The text of a CSV file: ``rows[i]`` has one cell per header entry and ended at line ``lines[i]``."""
+    """The text of a CSV file: ``rows[i]`` has one cell per header entry and ended at line ``lines[i]``.
+
+    ``raw`` is what was read, so that a hash of it is of the very content that was used.
+    """
 
     file: str
     header: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     lines: tuple[int, ...]
+    raw: bytes
 
 
-def read_text(path: str | Path) -> tuple[str, bytes]:
-    """Return the text of a regular UTF-8 file of at most ``MAX_BYTES``, and its bytes (for hashing).
+def file_name(path: str | Path) -> str:
+    """Return the name of a file for messages, safe to print."""
+    return printable(Path(path).name or str(path))
 
-    Raises TableError if it is missing, not a regular file, too large, binary or not UTF-8.
+
+def _read_bytes(path: str | Path) -> bytes:
+    """Return the content of a regular file of at most ``MAX_BYTES``.
+
+    Raises TableError if it is missing, not a regular file or too large.
     """
-    name = printable(Path(path).name)
+    name = file_name(path)
     try:
         status = os.stat(path)
         if not stat.S_ISREG(status.st_mode):
@@ -74,28 +83,27 @@ def read_text(path: str | Path) -> tuple[str, bytes]:
         raise TableError(Problem(name, f"cannot be read: {reason}; check the path")) from error
     if len(raw) > MAX_BYTES:
         raise TableError(Problem(name, f"grew beyond {MAX_BYTES:,} bytes while it was read"))
+    return raw
+
+
+def read_sheet(path: str | Path) -> Sheet:
+    """Return the header and rows of a comma-separated file. Raises TableError, see ``parse_sheet``."""
+    return parse_sheet(_read_bytes(path), file_name(path))
+
+
+def parse_sheet(raw: bytes, file: str) -> Sheet:
+    """Return the sheet in ``raw``, UTF-8; blank lines are skipped, cells are stripped. ``file`` is for messages.
+
+    Raises TableError if it is no text, and with every ragged row, too long cell or header fault.
+    """
     try:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         rule = f"is not UTF-8 text (byte {error.start}); save the table as CSV, UTF-8"
-        raise TableError(Problem(name, rule)) from error
+        raise TableError(Problem(file, rule)) from error
     if "\0" in text:
         rule = f"is not a text file (zero byte at {text.index(chr(0))}); save the table as CSV"
-        raise TableError(Problem(name, rule))
-    return text, raw
-
-
-def read_sheet(path: str | Path) -> Sheet:
-    """Return the header and rows of a comma-separated file; blank lines are skipped, cells are stripped.
-
-    Raises TableError with every ragged row, too long cell or header fault.
-    """
-    text, _ = read_text(path)
-    return parse_sheet(text, printable(Path(path).name))
-
-
-def parse_sheet(text: str, file: str) -> Sheet:
-    """Return the sheet in ``text``; ``file`` is the name used in messages. Raises TableError."""
+        raise TableError(Problem(file, rule))
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     problems: list[Problem] = []
     rows: list[tuple[str, ...]] = []
@@ -109,6 +117,8 @@ def parse_sheet(text: str, file: str) -> Sheet:
             if not header:
                 header = stripped
                 problems += _header_problems(header, file)
+                if problems:
+                    break
                 continue
             if len(rows) == MAX_ROWS:
                 problems.append(Problem(file, f"has more than {MAX_ROWS:,} rows; split it", reader.line_num))
@@ -117,19 +127,21 @@ def parse_sheet(text: str, file: str) -> Sheet:
             rows.append(stripped)
             lines.append(reader.line_num)
     except csv.Error as error:
-        problems.append(Problem(file, f"is not valid CSV: {error}", reader.line_num))
+        rule = f"is not valid CSV ({error}); is a quote opened after line {(lines or [1])[-1]} and not closed?"
+        problems.append(Problem(file, rule, reader.line_num))
     if not header:
         problems.append(Problem(file, "is empty; the first line must name the columns"))
     elif not rows and not problems:
         problems.append(Problem(file, "has a header and no rows"))
     if problems:
         raise TableError(*problems)
-    return Sheet(file, header, tuple(rows), tuple(lines))
+    return Sheet(file, header, tuple(rows), tuple(lines), raw)
 
 
 def _header_problems(header: tuple[str, ...], file: str) -> list[Problem]:
-    if len(header) == 1 and ";" in header[0]:
-        return [Problem(file, "is separated by semicolons; save it with commas and decimal points", 1)]
+    for character, name in ((";", "semicolons"), ("\t", "tabs")):
+        if len(header) == 1 and character in header[0]:
+            return [Problem(file, f"is separated by {name}; save it with commas and decimal points", 1)]
     if len(header) > MAX_COLUMNS:
         return [Problem(file, f"has {len(header)} columns, at most {MAX_COLUMNS} are read", 1)]
     repeated = sorted({name for name in header if header.count(name) > 1})
@@ -138,7 +150,7 @@ def _header_problems(header: tuple[str, ...], file: str) -> list[Problem]:
 
 def _row_problems(row: tuple[str, ...], header: tuple[str, ...], file: str, line: int) -> list[Problem]:
     if len(row) != len(header):
-        rule = f"has {len(row)} cells, the header has {len(header)}; quote cells that contain a comma"
+        rule = f"has {len(row)} cells, the header has {len(header)}; decimals need a point, text with a comma quotes"
         return [Problem(file, rule, line)]
     return [
         Problem(file, f"is {len(cell):,} characters long, at most {MAX_CELL_CHARACTERS:,}", line, name, cell)

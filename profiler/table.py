@@ -7,7 +7,7 @@ From the profiler, from a paper or typed by hand, it is the same thing. Units ar
 import csv
 import io
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -65,9 +65,10 @@ _VOCABULARIES = {
     "stage": STAGES,
     "provenance": PROVENANCES,
 }
-_REAL = ("time_ms", "time_ms_std", "energy_mj", "energy_mj_std", "power_idle_mw")
-_WHOLE = ("batch_size", "batches")
-_LARGEST_COUNT = 2**53  # every whole number up to here is exact as a float, too
+# Column -> largest value: far beyond any phone, and small enough that no product of them overflows.
+_REAL = {"time_ms": 1e9, "time_ms_std": 1e9, "energy_mj": 1e12, "energy_mj_std": 1e12, "power_idle_mw": 1e6}
+_WHOLE = {"batch_size": 10**9, "batches": 10**12}
+_SHORTEST_MS = 1e-6
 
 # Mean power of a phone while it works. Outside the first band a row is warned about; outside the second a unit
 # must be wrong, because every slip of a factor 1,000 from the first band lands there.
@@ -75,7 +76,7 @@ PLAUSIBLE_POWER_W = (0.1, 15.0)
 POSSIBLE_POWER_W = (0.015, 100.0)
 
 _POWER_RULE = (
-    "implies {power:.3g} W, outside {low:g} to {high:g} W: a unit is wrong; "
+    "with time_ms = {time:g} implies {power:.3g} W, outside {low:g} to {high:g} W: a unit of the two is wrong; "
     "time is in ms and energy in mJ (1 J = 1,000 mJ)"
 )
 _DUPLICATE_RULE = f"repeats an earlier row's key ({', '.join(KEY)}); keep one, or tell them apart in 'conditions'"
@@ -84,11 +85,8 @@ _IDLE_RULE = "is needed for every stage but idle"
 
 
 def read_table(path: str | Path) -> pd.DataFrame:
-    """Return the checked measurement table in the CSV file ``path``, with all of ``COLUMNS`` in order.
-
-    Optional columns that the file lacks come back as missing. Raises TableError naming every bad cell.
-    """
-    return _from_sheet(read_sheet(path))
+    """Return the checked measurement table in the CSV file ``path``, see ``table_of``."""
+    return table_of(read_sheet(path))
 
 
 def paper_table(name: str) -> pd.DataFrame:
@@ -99,20 +97,20 @@ def paper_table(name: str) -> pd.DataFrame:
 @cache
 def _paper_table(name: str) -> pd.DataFrame:
     file = resources.files("profiler") / "paper" / f"{name}.csv"
-    return _from_sheet(parse_sheet(file.read_text(encoding="utf-8"), f"{name}.csv"))
+    return table_of(parse_sheet(file.read_bytes(), f"{name}.csv"))
 
 
 def check_table(table: pd.DataFrame, file: str = "table", lines: Iterable[int] | None = None) -> pd.DataFrame:
     """Return ``table`` with all ``COLUMNS`` in order and their types, or raise TableError with every bad cell.
 
-    Empty text becomes missing. A column that cannot have its type (text in ``time_ms``) raises ValueError.
+    Empty text becomes missing.
 
     ``lines`` gives each row its line in ``file``; by default the line it has after ``write_table``.
     """
     problems = _column_problems(table.columns, file)
     if problems:
         raise TableError(*problems)
-    typed = _typed(table)
+    typed = _typed(table, file)
     line_of = list(lines) if lines is not None else [row + 2 for row in range(len(typed))]
     try:
         _SCHEMA.validate(typed, lazy=True)
@@ -138,22 +136,15 @@ def write_table(table: pd.DataFrame) -> str:
 
 def implied_power_w(table: pd.DataFrame) -> pd.Series:
     """Return energy / time of each row in watts (mJ / ms); missing without both, and for the stage idle."""
-    return (table["energy_mj"] / table["time_ms"]).where((table["stage"] != "idle") & (table["time_ms"] > 0))
+    working = (table["stage"] != "idle") & (table["time_ms"] >= _SHORTEST_MS)
+    return table["energy_mj"] / table["time_ms"].where(working)
 
 
-def power_warnings(table: pd.DataFrame, file: str = "table") -> list[str]:
-    """Return one line for every row whose implied power is outside ``PLAUSIBLE_POWER_W``."""
-    low, high = PLAUSIBLE_POWER_W
-    rows = table.assign(power_w=implied_power_w(table)).to_dict("records")
-    return [
-        f"{file}: {row['device']} {row['processor']} {row['precision']} {row['model']} implies {row['power_w']:.3g} W, "
-        f"outside {low:g} to {high:g} W; check the units (ms, mJ)"
-        for row in rows
-        if row["power_w"] < low or row["power_w"] > high
-    ]
+def table_of(sheet: Sheet) -> pd.DataFrame:
+    """Return the checked measurement table in ``sheet``, with all of ``COLUMNS`` in order.
 
-
-def _from_sheet(sheet: Sheet) -> pd.DataFrame:
+    Optional columns that the file lacks come back as missing. Raises TableError naming every bad cell.
+    """
     problems = _column_problems(sheet.header, sheet.file)
     if problems:
         raise TableError(*problems)
@@ -185,14 +176,14 @@ def _number(cell: str, *, whole: bool) -> float | int | str | None:
     """Return the number in a cell, None if it is empty, or the rule it breaks."""
     if not cell:
         return None
-    kind = "a whole number" if whole else "a number"
-    wrong = f"must be {kind} with a decimal point and no unit, or empty if it was not measured"
+    kind = "a whole number" if whole else "a number with a decimal point and no unit"
+    wrong = f"must be {kind}, or empty if it was not measured"
     if not cell.isascii() or "_" in cell:
         return wrong
     try:
         if whole:
             count = int(cell)
-            return count if abs(count) <= _LARGEST_COUNT else f"must be at most {_LARGEST_COUNT:,}"
+            return count if abs(count) < 2**63 else "must be smaller"
         number = float(cell)
     except ValueError:
         return wrong
@@ -201,6 +192,8 @@ def _number(cell: str, *, whole: bool) -> float | int | str | None:
 
 def _column_problems(names: Iterable[object], file: str) -> list[Problem]:
     given = [str(name) for name in names]
+    if not set(given) & set(COLUMNS):
+        return [Problem(file, f"must name the columns, among them {', '.join(REQUIRED)}", 1)]
     missing = [
         Problem(file, f"the column is missing; a table needs {', '.join(REQUIRED)}", 1, name)
         for name in REQUIRED
@@ -219,15 +212,16 @@ def _column_problems(names: Iterable[object], file: str) -> list[Problem]:
     return missing + unknown
 
 
-def _typed(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the table with every column present and typed: float64, Int64 or str."""
+def _typed(table: pd.DataFrame, file: str) -> pd.DataFrame:
+    """Return the table with every column present and typed: float64, Int64 or str; or raise TableError."""
     columns: dict[str, pd.Series] = {}
     for name in COLUMNS:
         values = table[name] if name in table.columns else pd.Series([None] * len(table), index=table.index)
-        if name in _REAL:
-            columns[name] = values.astype("float64")
-        elif name in _WHOLE:
-            columns[name] = values.astype("Int64")
+        if name in _REAL or name in _WHOLE:
+            try:
+                columns[name] = values.astype("float64" if name in _REAL else "Int64")
+            except (ValueError, TypeError, OverflowError) as error:
+                raise TableError(Problem(file, f"does not hold numbers only: {error}", column=name)) from error
         else:
             text = values.astype("str")
             columns[name] = text.where(text != "")
@@ -235,9 +229,6 @@ def _typed(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _schema() -> pa.DataFrameSchema:
-    finite = pa.Check(lambda values: values.abs() < math.inf, error="must be finite")
-    at_least_one = pa.Check.ge(1, error="must be at least 1")
-    not_negative = pa.Check.ge(0, error="must not be negative")
     plain_text = [
         pa.Check(lambda words: ~words.map(has_control_characters), error="must not hold control characters"),
         pa.Check(lambda words: words == words.str.strip(), error="must not begin or end with a blank"),
@@ -246,12 +237,17 @@ def _schema() -> pa.DataFrameSchema:
     columns: dict[str, pa.Column] = {}
     for name in COLUMNS:
         needed = name in ("device", "processor", "precision", "stage", "source")
+        largest = {**_REAL, **_WHOLE}.get(name, 0)
+        at_most = pa.Check.le(largest, error=f"must be at most {largest:,.0f}")
         if name == "time_ms":
-            checks, kind = [finite, pa.Check.gt(0, error="must be above 0")], "float64"
+            checks, kind = (
+                [pa.Check.ge(_SHORTEST_MS, error="must be above 0 (a nanosecond at least)"), at_most],
+                "float64",
+            )
         elif name in _REAL:
-            checks, kind = [finite, not_negative], "float64"
+            checks, kind = [pa.Check.ge(0, error="must not be negative"), at_most], "float64"
         elif name in _WHOLE:
-            checks, kind = [at_least_one], "Int64"
+            checks, kind = [pa.Check.ge(1, error="must be at least 1"), at_most], "Int64"
         elif name in _VOCABULARIES:
             rule = f"is unknown; one of {', '.join(_VOCABULARIES[name])}"
             checks, kind = [pa.Check.isin(_VOCABULARIES[name], error=rule)], "str"
@@ -282,26 +278,34 @@ def _possible_power(table: pd.DataFrame) -> pd.Series:
 
 
 def _keys(table: pd.DataFrame) -> pd.DataFrame:
-    return table[list(KEY)].map(lambda cell: fold(cell) if isinstance(cell, str) else cell)
+    """Return the key columns in the form in which they are compared: names folded, conditions all but verbatim."""
+    keys = table[list(KEY)].map(lambda cell: fold(cell) if isinstance(cell, str) else cell)
+    return keys.assign(conditions=table["conditions"].map(same_conditions))
+
+
+def same_conditions(conditions: object) -> str:
+    """Return conditions in the form in which they are compared: without case and extra blanks, missing as empty."""
+    return " ".join(conditions.casefold().split()) if isinstance(conditions, str) else ""
 
 
 def _problems(error: SchemaErrors, table: pd.DataFrame, file: str, line_of: list[int]) -> Iterator[Problem]:
     """Turn pandera's failure cases into one Problem for each bad cell."""
-    seen: set[tuple[int, str]] = set()
-    for case in error.failure_cases.sort_values("index", kind="stable").to_dict("records"):
+    cases = error.failure_cases
+    # A rule about a whole row fails once for each of its columns: keep the first.
+    whole_row = cases["schema_context"] == "DataFrameSchema"
+    cases = cases[~(whole_row & cases.duplicated(["schema_context", "check", "index"]))]
+    rows = table.to_dict("records")
+    for case in cases.sort_values("index", kind="stable").to_dict("records"):
         row, rule, column = int(case["index"]), str(case["check"]), str(case["column"])
         value: Any = case["failure_case"]
         if case["schema_context"] == "DataFrameSchema":
-            column, value, rule = _whole_row(rule, table.iloc[row])
+            column, value, rule = _whole_row(rule, rows[row])
         elif rule == "not_nullable":
             value, rule = None, "must not be empty"
-        if (row, column + rule) in seen:
-            continue
-        seen.add((row, column + rule))
         yield Problem(file, rule, line_of[row], column, None if value is None else str(value))
 
 
-def _whole_row(rule: str, row: "pd.Series[Any]") -> tuple[str, Any, str]:
+def _whole_row(rule: str, row: Mapping[Any, Any]) -> tuple[str, Any, str]:
     """Return the column, value and text of a rule about several columns of a row."""
     if rule == _DUPLICATE_RULE:
         return "device", row["device"], rule
@@ -310,7 +314,7 @@ def _whole_row(rule: str, row: "pd.Series[Any]") -> tuple[str, Any, str]:
         return (
             "energy_mj",
             row["energy_mj"],
-            rule.format(power=row["energy_mj"] / row["time_ms"], low=low, high=high),
+            rule.format(time=row["time_ms"], power=row["energy_mj"] / row["time_ms"], low=low, high=high),
         )
     if rule == _IDLE_RULE:
         return "time_ms", None, rule

@@ -13,7 +13,9 @@ def test_spellings_of_one_name_fold_alike(one: str, other: str) -> None:
     assert fold(one) == fold(other)
 
 
-@pytest.mark.parametrize(("one", "other"), [("Pixel 8", "Pixel 8+"), ("CIFAR-10", "CIFAR-100"), ("-", "_")])
+@pytest.mark.parametrize(
+    ("one", "other"), [("Pixel 8", "Pixel 8+"), ("CIFAR-10", "CIFAR-100"), ("-", "_"), ("Phone 1.1", "Phone 11")]
+)
 def test_different_names_stay_apart(one: str, other: str) -> None:
     assert fold(one) != fold(other)
 

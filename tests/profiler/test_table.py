@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from profiler.sheet import MAX_BYTES, TableError
+from profiler.plausibility import plausibility_warnings, power_warnings, speed_warnings
+from profiler.sheet import MAX_BYTES, MAX_ROWS, TableError
 from profiler.table import (
     COLUMNS,
     PRECISIONS,
@@ -18,7 +19,6 @@ from profiler.table import (
     check_table,
     implied_power_w,
     paper_table,
-    power_warnings,
     read_table,
     write_table,
 )
@@ -63,6 +63,10 @@ def test_blank_lines_case_spaces_and_a_byte_order_mark_do_not_matter(write: Writ
         ("31.5", "fast", "time_ms", "must be a number"),
         ("31.5", "31_5", "time_ms", "must be a number"),
         ("31.5", "31.5 ms", "time_ms", "must be a number"),
+        ("31.5,120", "2e9,", "time_ms", "must be at most 1,000,000,000"),
+        ("31.5", "5e-324", "time_ms", "must be above 0"),
+        (",5,", f",{2**70},", "batch_size", "must be smaller"),
+        (",5,", ",5.0,", "batch_size", "must be a whole number,"),
         ("31.5", "", "time_ms", "is needed for every stage but idle"),
         (",120,", ",-1,", "energy_mj", "must not be negative"),
         (",120,", ',"2,076",', "energy_mj", "must be a number"),
@@ -76,8 +80,8 @@ def test_blank_lines_case_spaces_and_a_byte_order_mark_do_not_matter(write: Writ
         ("Pixel 8", "", "device", "must not be empty"),
         ("Pixel 8", "Pixel\x1b[2J8", "device", "control characters"),
         ("session 1", "", "source", "must not be empty"),
-        (",120,", ",0.12,", "energy_mj", "a unit is wrong"),
-        (",120,", ",120000,", "energy_mj", "a unit is wrong"),
+        (",120,", ",0.12,", "energy_mj", "a unit of the two is wrong"),
+        (",120,", ",120000,", "energy_mj", "a unit of the two is wrong"),
     ],
 )
 def test_a_bad_cell_is_named_with_its_place_and_rule(old: str, new: str, column: str, rule: str, write: Write) -> None:
@@ -106,8 +110,10 @@ def test_every_bad_cell_is_reported_once_in_the_order_of_the_file(write: Write) 
 def test_keys_are_compared_folded_and_conditions_tell_rows_apart(write: Write) -> None:
     again = GOOD.replace("LeNet-5", "lenet5").replace("31.5", "40")
     assert problems(f"{HEADER}\n{GOOD}\n{again}\n", write) == [(3, "device", "Pixel 8")]
-    text = f"{HEADER},conditions\n{GOOD},overlap: on\n{again},overlap: off\n"
-    assert len(read_table(write(text))) == 2
+    for one, other in (("overlap: on", "overlap: off"), ("battery at 5 C", "battery at -5 C"), ("1.5 GHz", "15 GHz")):
+        text = f"{HEADER},conditions\n{GOOD},{one}\n{again},{other}\n"
+        assert len(read_table(write(text))) == 2
+    assert problems(f"{HEADER},conditions\n{GOOD},Cold  phone\n{again},cold phone\n", write)
 
 
 @pytest.mark.parametrize(
@@ -120,8 +126,12 @@ def test_keys_are_compared_folded_and_conditions_tell_rows_apart(write: Write) -
         (HEADER.replace("energy_mj", "energy_mJ") + "\n" + GOOD + "\n", "nearest: energy_mj"),
         (HEADER.replace("device", "time_ms") + "\n" + GOOD + "\n", "stands twice"),
         (HEADER.replace(",", ";") + "\n" + GOOD.replace(",", ";") + "\n", "separated by semicolons"),
+        (HEADER.replace(",", ";") + "\n" + GOOD.replace(",", ";").replace(".", ",") + "\n", "separated by semicolons"),
+        (HEADER.replace(",", "\t") + "\n" + GOOD.replace(",", "\t") + "\n", "separated by tabs"),
+        ("# my phone\n" + HEADER + "\n" + GOOD + "\n", "the header has 1"),
+        ("a,b,c\n1,2,3\n", "must name the columns"),
         (HEADER + "\n" + GOOD + ",more\n", "has 11 cells, the header has 10"),
-        (HEADER + '\n"' + GOOD + "\n", "is not valid CSV"),
+        (HEADER + '\n"' + GOOD + "\n", "is a quote opened after line 1 and not closed"),
         (HEADER + "\n" + GOOD.replace("Pixel 8", "P" * 3000) + "\n", "characters long"),
         (HEADER + "\n" + GOOD.replace("Pixel 8", "P" * 200_000) + "\n", "is not valid CSV"),
         ("a\0b\n", "not a text file"),
@@ -157,11 +167,44 @@ def test_implied_power_warns_outside_its_band_and_leaves_idle_alone(write: Write
     assert "0.02 W" in power_warnings(table, "phone.csv")[0]
 
 
+def test_a_row_above_the_band_is_warned_about_too(write: Write) -> None:
+    table = read_table(write(f"{HEADER}\n{GOOD.replace('120', '630')}\n"))
+    assert ["20 W" in line for line in power_warnings(table)] == [True]
+
+
+def test_a_wrong_unit_in_both_columns_is_noticed_by_the_published_times(write: Write) -> None:
+    seconds_and_joules = GOOD.replace("31.5", "0.0315").replace("120", "0.12")
+    table = read_table(write(f"{HEADER}\n{seconds_and_joules}\n{GOOD.replace('cpu', 'gpu')}\n"))
+    assert power_warnings(table) == []
+    assert len(speed_warnings(table, "phone.csv")) == 1
+    assert "takes 0.0315 ms per batch, published ones take 8 to 58 ms" in speed_warnings(table, "phone.csv")[0]
+    assert plausibility_warnings(table) == speed_warnings(table)
+
+
+def test_more_rows_than_a_measurement_table_can_have_are_refused(write: Write) -> None:
+    rows = "\n".join(GOOD.replace("Pixel 8", f"Pixel {number}") for number in range(MAX_ROWS + 1))
+    with pytest.raises(TableError, match="more than 10,000 rows"):
+        read_table(write(f"{HEADER}\n{rows}\n"))
+
+
+def test_thousands_of_bad_cells_are_reported_in_one_go(write: Write) -> None:
+    rows = "\n".join([GOOD] * 3000)
+    assert len(problems(f"{HEADER}\n{rows}\n", write)) == 2999
+
+
+@pytest.mark.parametrize(("column", "value"), [("time_ms", "fast"), ("batch_size", 1.5), ("batch_size", 2**70)])
+def test_a_column_of_the_wrong_type_in_memory_is_a_table_error(column: str, value: object, write: Write) -> None:
+    table = read_table(write(f"{HEADER}\n{GOOD}\n"))
+    table[column] = pd.Series([value], dtype="object")
+    with pytest.raises(TableError, match=f"{column}: does not hold numbers only"):
+        check_table(table)
+
+
 @pytest.mark.parametrize(("name", "rows"), [("table1", 15), ("table2", 9), ("table3", 9), ("stages", 3)])
 def test_the_shipped_tables_are_valid_and_of_plausible_power(name: str, rows: int) -> None:
     table = paper_table(name)
     assert len(table) == rows
-    assert power_warnings(table) == []
+    assert plausibility_warnings(table) == []
     assert table["provenance"].isin(["published", "inferred"]).all()
     assert table["source"].str.contains(r"p\. \d").all()
 
@@ -201,13 +244,13 @@ def tables(draw: st.DrawFn) -> pd.DataFrame:
                 "precision": draw(st.sampled_from(PRECISIONS)),
                 "model": draw(words),
                 "dataset": draw(st.none() | words),
-                "batch_size": draw(st.integers(1, 2**40)),
+                "batch_size": draw(st.integers(1, 10**9)),
                 "stage": draw(st.sampled_from(STAGES)),
                 "time_ms": time_ms,
                 "time_ms_std": draw(st.none() | st.floats(min_value=0, max_value=1e6)),
                 "energy_mj": draw(st.none() | st.just(time_ms * power_w)),
                 "power_idle_mw": draw(st.none() | st.floats(min_value=0, max_value=1e6)),
-                "batches": draw(st.none() | st.integers(1, 2**40)),
+                "batches": draw(st.none() | st.integers(1, 10**9)),
                 "conditions": f"run {place}",
                 "provenance": draw(st.none() | st.sampled_from(PROVENANCES)),
                 "source": draw(words),
