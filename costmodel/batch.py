@@ -8,6 +8,7 @@ import pandas as pd
 
 from profiler.names import did_you_mean, fold
 from profiler.sheet import Problem, TableError
+from profiler.table import same_conditions
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ def batch_costs(tables: Mapping[str, pd.DataFrame]) -> tuple[BatchCost, ...]:
         _refuse_emulated(table, name)
         for row in table[table["stage"] == "total"].to_dict("records"):
             cost = _batch_cost(row, name)
-            key = (*_configuration(cost), fold(cost.conditions))
+            key = (*_configuration(cost), same_conditions(cost.conditions))
             known = costs.setdefault(key, cost)
             if (known.time_ms, known.energy_mj) != (cost.time_ms, cost.energy_mj):
                 rule = f"gives {cost.configuration} another cost than {known.table}; keep one of the two"
@@ -66,11 +67,13 @@ def find_batch_cost(
     dataset: str | None = None,
     processor: str | None = None,
     precision: str | None = None,
+    batch_size: int | None = None,
+    conditions: str | None = None,
 ) -> BatchCost:
     """Return the one configuration that fits; what is None may be anything.
 
     Names are compared folded (``vgg16`` finds ``VGG-16``). Raises ValueError with the nearest names if nothing fits,
-    or with the choices if several do.
+    or with what tells them apart if several do.
     """
     found = list(costs)
     wanted = {
@@ -79,6 +82,8 @@ def find_batch_cost(
         "dataset": dataset,
         "processor": processor,
         "precision": precision,
+        "batch_size": None if batch_size is None else str(batch_size),
+        "conditions": conditions,
     }
     for field, value in wanted.items():
         if value is None:
@@ -89,8 +94,9 @@ def find_batch_cost(
             message = f"{field} {value[:80]!r} is not in the measurements; {did_you_mean(value, known)}"
             raise ValueError(message)
     if len(found) > 1:
-        choices = "; ".join(cost.configuration for cost in found[:6])
-        message = f"{len(found)} measurements fit; say which by model, dataset, processor or precision: {choices}"
+        values = {field: sorted({str(getattr(cost, field)) for cost in found}) for field in wanted}
+        apart = [f"{field} ({', '.join(known)})" for field, known in values.items() if len(known) > 1]
+        message = f"{len(found)} measurements of {found[0].device} fit; choose by {', '.join(apart)}"
         raise ValueError(message)
     return found[0]
 

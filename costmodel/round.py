@@ -30,8 +30,8 @@ class PhasePower:
     def __post_init__(self) -> None:
         for field in ("download_w", "upload_w", "wait_w"):
             value = getattr(self, field)
-            if value is not None and not 0 <= value < float("inf"):
-                message = f"{field} must be a power of 0 W or more (got {value})"
+            if value is not None and not 0 <= value <= 1e6:
+                message = f"{field} must be a power from 0 to 1e6 W (got {value})"
                 raise ValueError(message)
 
     @property

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from costmodel.batch import BatchCost
 from costmodel.round import PhasePower, RoundCost, client_round, mean_client_energy_j, run_time_s
-from fl_sim.plan import Plan
+from fl_sim.plan import LARGEST, Plan
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,9 @@ def converge(plan: Plan, batch: BatchCost, power: PhasePower | None = None, wait
     time   = rounds * (download + train + upload + wait)      in hours
     energy = rounds * round energy * K / N                    in kJ, mean over all N clients
     """
+    if not 0 <= wait_s <= LARGEST:
+        message = f"wait_s must be 0 or more and at most {LARGEST:g} (got {wait_s})"
+        raise ValueError(message)
     cost = client_round(
         batch_time_ms=batch.time_ms,
         batch_energy_mj=batch.energy_mj,

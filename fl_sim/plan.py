@@ -9,6 +9,8 @@ from fl_sim.method import Method
 from fl_sim.reading import Reading
 from fl_sim.rounds import Rounds
 
+LARGEST = 1e15  # far beyond any run, and small enough that no product overflows
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -34,9 +36,9 @@ class Plan:
             if field.name == "batches" or value is None:
                 continue
             lowest = 0 if field.name.endswith("_bytes") else None
-            if not (value >= 0 if lowest == 0 else value > 0) or value == float("inf"):
+            if not (value >= 0 if lowest == 0 else value > 0) or value > LARGEST:
                 rule = "0 or more" if lowest == 0 else "above 0"
-                message = f"{field.name} must be finite and {rule} (got {value})"
+                message = f"{field.name} must be {rule} and at most {LARGEST:g} (got {str(value)[:40]})"
                 raise ValueError(message)
         if self.clients_per_round > self.clients:
             message = f"clients_per_round must not be above clients (got {self.clients_per_round} of {self.clients})"

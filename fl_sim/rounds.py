@@ -27,12 +27,16 @@ class Rounds:
 
 
 def read_rounds(path: str | Path) -> Mapping[tuple[str, str], Rounds]:
-    """Return the rounds in the CSV file ``path`` by (method name, workload name).
+    """Return the rounds in the CSV file ``path``, see ``rounds_of``."""
+    return rounds_of(read_sheet(path))
+
+
+def rounds_of(sheet: Sheet) -> Mapping[tuple[str, str], Rounds]:
+    """Return the rounds in ``sheet`` by (method name, workload name).
 
     Columns: method, dataset, rounds; optional epochs, clients_per_round, accuracy_pct, source. Raises TableError
     with every bad cell.
     """
-    sheet = read_sheet(path)
     problems = _column_problems(sheet)
     if problems:
         raise TableError(*problems)
@@ -86,6 +90,9 @@ def _row_faults(row: Mapping[str, str], by_dataset: Mapping[str, str]) -> list[t
         optional = name != "rounds" and not text
         if not optional and not (text.isascii() and text.isdigit() and len(text) < 10 and int(text) > 0):
             faults.append((name, "must be a whole number of at least 1"))
+    cohort, workload = row["clients_per_round"], by_dataset.get(fold(row["dataset"]))
+    if cohort and workload and not faults and int(cohort) > workloads()[workload].clients:
+        faults.append(("clients_per_round", f"must not be above the {workloads()[workload].clients} clients"))
     accuracy = row["accuracy_pct"]
     if accuracy and not _is_percentage(accuracy):
         faults.append(("accuracy_pct", "must be a number from 0 to 100"))
@@ -94,6 +101,6 @@ def _row_faults(row: Mapping[str, str], by_dataset: Mapping[str, str]) -> list[t
 
 def _is_percentage(text: str) -> bool:
     try:
-        return text.isascii() and 0 <= float(text) <= 100
+        return text.isascii() and "_" not in text and 0 <= float(text) <= 100
     except ValueError:
         return False

@@ -48,13 +48,29 @@ def test_a_configuration_is_found_under_any_spelling() -> None:
     assert found.configuration == "Xiaomi 10 dsp int8 VGG-16 CIFAR-10 batch 64 (engine: MNN)"
 
 
+def test_batch_size_and_conditions_tell_rows_apart(write: Write) -> None:
+    rows = [
+        f"Pixel 8,cpu,int8,LeNet-5,FEMNIST,{size},total,{time},20,s,measured,{where}"
+        for size, time, where in ((5, 10, "cold"), (5, 12, "hot"), (8, 16, "cold"))
+    ]
+    costs = batch_costs({"phone.csv": read_table(write("\n".join([HEADER, *rows]) + "\n"))})
+    with pytest.raises(ValueError, match=r"choose by batch_size \(5, 8\), conditions \(cold, hot\)"):
+        find_batch_cost(costs, device="pixel8")
+    assert find_batch_cost(costs, device="pixel8", batch_size=8).time_ms == 16
+    assert find_batch_cost(costs, device="pixel8", batch_size=5, conditions="Hot").time_ms == 12
+
+
 @pytest.mark.parametrize(
     ("wanted", "message"),
     [
         ({"device": "Xiaomi 12"}, "device 'Xiaomi 12' is not in the measurements; known: Xiaomi 10"),
         ({"device": "Xiaomi 10", "model": "vgg19"}, "model 'vgg19' is not in the measurements; known: LeNet-5, VGG-16"),
         ({"device": "Xiaomi 10", "processor": "gpu"}, "known: cpu, dsp"),
-        ({"device": "Xiaomi 10"}, "9 measurements fit"),
+        ({"device": "Xiaomi 10"}, "9 measurements of Xiaomi 10 fit; choose by model"),
+        (
+            {"device": "Xiaomi 10", "dataset": "CIFAR-10", "processor": "cpu"},
+            r"choose by precision \(fp32, int8\)$",
+        ),
     ],
 )
 def test_what_is_not_there_names_the_nearest(wanted: dict[str, str], message: str) -> None:

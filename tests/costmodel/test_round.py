@@ -52,9 +52,11 @@ def test_what_is_not_measured_is_none_and_named() -> None:
 
 def test_radio_and_waiting_are_added_when_their_power_is_given() -> None:
     power = PhasePower(download_w=0.5, upload_w=1.0, wait_w=0.2)
-    cost = client_round(**PLAIN, wait_s=30.0, power=power)
+    cost = client_round(**PLAIN | {"download_bytes": 30_000_000}, wait_s=30.0, power=power)
+    assert (cost.download_j, cost.upload_j, cost.wait_j) == (12.0, 12.0, 6.0)
+    assert float(cost.time_s) == pytest.approx(24 + 12.40625 + 12 + 30)
     assert cost.energy_j is not None
-    assert float(cost.energy_j) == pytest.approx(34.375 + 6 + 12 + 6)
+    assert float(cost.energy_j) == pytest.approx(34.375 + 12 + 12 + 6)
     assert power.not_counted == ()
 
 

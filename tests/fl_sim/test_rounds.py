@@ -39,6 +39,8 @@ def test_a_run_may_state_its_settings(write: Write) -> None:
         ("floatfl,femnist,\u0661,,,,", "rounds"),
         ("floatfl,femnist,10,x,,,", "epochs"),
         ("floatfl,femnist,10,,-1,,", "clients_per_round"),
+        ("floatfl,cifar10,10,,101,,", "clients_per_round"),
+        ("floatfl,femnist,10,,,1_0,", "accuracy_pct"),
         ("floatfl,femnist,10,,,101,", "accuracy_pct"),
         ("floatfl,femnist,10,,,nan,", "accuracy_pct"),
         ("floatfl,FEMNIST,10,,,,\nFloatFL,femnist,11,,,,", "method"),
