@@ -1,4 +1,4 @@
-"""Tables 1-3: per-inference and per-batch cost, measured beside printed."""
+"""Tables 1-3: per-inference and per-batch cost, which are inputs, beside what the paper prints."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,7 +8,7 @@ import pandas as pd
 from profiler.names import fold, printable
 from profiler.table import implied_power_w, paper_table
 from reports.printed import Row, printed_table
-from reports.table import Cell, Column, Table, number, plain_number, verdict_cell
+from reports.table import VERDICT, Cell, Column, Table, number, plain_number, verdict_cell
 from reports.verdict import Verdict, judge
 
 _KEY = ("device", "processor", "precision", "model", "dataset")
@@ -23,6 +23,8 @@ _TITLES = {
 def batch_table(which: int) -> Table:
     """Return Table 1, 2 or 3 of the paper from the shipped measurement table, each cell beside the printed one.
 
+    These are the inputs of everything else: a verdict here says that a figure was typed in as printed.
+
     Energy of Table 1 is in mJ (the paper's J is a slip, see its note), of Tables 2 and 3 in J.
     """
     measured = paper_table(f"table{which}")
@@ -34,8 +36,8 @@ def batch_table(which: int) -> Table:
         row = index[_key(printed)]
         inferred = row["provenance"] == "inferred"
         energy = row["energy_mj"] / per_unit
-        time_verdict = judge(row["time_ms"], printed["time_ms"]) if printed["time_ms"] else Verdict.NOT_PRINTED
-        energy_verdict = judge(energy, printed["energy_j"])
+        time_verdict = _retyped(row["time_ms"], printed["time_ms"])
+        energy_verdict = _retyped(energy, printed["energy_j"])
         rows.append(
             (
                 *(Cell(_text(row[name])) for name in _NAMES[which]),
@@ -46,7 +48,7 @@ def batch_table(which: int) -> Table:
                 number(energy),
                 Cell(printed["energy_j"], "faint"),
                 verdict_cell(energy_verdict),
-                number(row["power_w"], 3),
+                Cell(number(row["power_w"], 3).text + ("*" if inferred else "")),
             )
         )
         data.append(
@@ -64,49 +66,73 @@ def batch_table(which: int) -> Table:
         columns=_columns(_NAMES[which], energy_unit, "printed (as J)" if which == 1 else "printed"),
         rows=tuple(rows),
         data=pd.DataFrame(data).assign(mode="paper"),
-        notes=tuple(doubts),
+        notes=("These figures are inputs: 'as printed' says that they were typed in right.", *doubts),
     )
+
+
+def stage_table() -> Table:
+    """Return the paper's figures of single stages (sections 2.3 and 3.2), which no other table uses yet."""
+    stages = paper_table("stages").assign(table="stages.csv")
+    doubts = tuple(dict.fromkeys(doubt for note in stages["note"] for doubt in note.split("; ")))
+    return _measurements(stages, "stages", "Stage figures of sections 2.3 and 3.2", "paper", doubts)
 
 
 def own_batch_table(own: Mapping[str, pd.DataFrame]) -> Table:
     """Return a person's own measurements (file name -> checked table), as further rows of Tables 2 and 3."""
     everything = pd.concat([table.assign(table=name) for name, table in own.items()], ignore_index=True)
-    everything = everything.assign(power_w=implied_power_w(everything))
-    rows = tuple(
-        (
-            *(Cell(_text(row[name])) for name in ("model", "dataset", "device", "processor", "precision")),
-            Cell(_text(row["batch_size"])),
-            Cell(row["stage"]),
-            _with_std(row["time_ms"], row["time_ms_std"]),
-            _with_std(row["energy_mj"] / 1e3, row["energy_mj_std"] / 1e3),
-            number(row["power_w"], 3),
-            Cell(_text(row["provenance"]) if not pd.isna(row["provenance"]) else "not stated", "faint"),
-            Cell(f"{printable(row['table'])}: {_text(row['source'])}", "faint"),
+    return _measurements(everything, "own_batches", "Tables 2 and 3, further rows: your table", "your table", ())
+
+
+def _measurements(table: pd.DataFrame, name: str, title: str, mode: str, notes: tuple[str, ...]) -> Table:
+    """Return measurement rows as they are, an inferred time with a star."""
+    table = table.assign(power_w=implied_power_w(table))
+    names = ("model", "dataset", "device")
+    rows = []
+    for row in table.to_dict("records"):
+        star = "*" if row["provenance"] == "inferred" else ""
+        rows.append(
+            (
+                *(Cell(_text(row[column])) for column in names),
+                Cell(f"{row['processor']} {row['precision']}"),
+                Cell(_text(row["batch_size"])),
+                Cell(row["stage"]),
+                _with_std(row["time_ms"], row["time_ms_std"], star),
+                _with_std(row["energy_mj"] / 1e3, row["energy_mj_std"] / 1e3, ""),
+                number(row["power_w"], 3),
+                Cell("not stated" if pd.isna(row["provenance"]) else row["provenance"], "faint"),
+                Cell(f"{printable(row['table'])}: {_text(row['source'])}", "faint"),
+            )
         )
-        for row in everything.to_dict("records")
-    )
-    titles = ("model", "dataset", "device", "processor", "precision", "batch", "stage")
     return Table(
-        name="own_batches",
-        title="Tables 2 and 3, further rows: your measurements",
-        mode="measured",
+        name=name,
+        title=title,
+        mode=mode,
         units="time in ms, energy in J, implied mean power in W, +- one standard deviation where it was measured",
         columns=(
-            *(Column(title) for title in titles),
-            *(Column(title, numeric=True) for title in ("T (ms)", "E (J)", "power (W)")),
-            Column("provenance"),
-            Column("source"),
+            *(Column(heading) for heading in (*names, "processor", "batch", "stage")),
+            *(Column(heading, numeric=True) for heading in ("T (ms)", "E (J)")),
+            Column("power (W)", numeric=True, spare=True),
+            Column("provenance", spare=True),
+            Column("source", spare=True),
         ),
-        rows=rows,
-        data=everything.assign(mode="measured"),
+        rows=tuple(rows),
+        data=table.assign(mode=mode),
+        notes=(*(["* inferred, not measured"] if (table["provenance"] == "inferred").any() else []), *notes),
     )
+
+
+def _retyped(value: float, printed: str) -> Verdict:
+    """Return whether an input is the printed figure; it was typed from it, so agreement is no reproduction."""
+    if not printed:
+        return Verdict.NOT_PRINTED
+    return Verdict.AS_PRINTED if judge(value, printed) is Verdict.WITHIN else Verdict.DIFFERS
 
 
 def _columns(names: tuple[str, ...], energy_unit: str, energy_printed: str) -> tuple[Column, ...]:
-    time = (Column("T (ms)", numeric=True), Column("printed", numeric=True), Column("verdict"))
-    energy = (Column(f"E ({energy_unit})", numeric=True), Column(energy_printed, numeric=True), Column("verdict"))
+    time = (Column("T (ms)", numeric=True), Column("printed", numeric=True), VERDICT)
+    energy = (Column(f"E ({energy_unit})", numeric=True), Column(energy_printed, numeric=True), VERDICT)
     where = (*(Column(name) for name in names), Column("processor"))
-    return (*where, *time, *energy, Column("power (W)", numeric=True))
+    return (*where, *time, *energy, Column("power (W)", numeric=True, spare=True))
 
 
 def _key(row: Row | Mapping[Any, Any]) -> tuple[str, ...]:
@@ -117,6 +143,7 @@ def _text(value: Any) -> str:
     return "-" if pd.isna(value) else printable(value)
 
 
-def _with_std(value: float, std: float) -> Cell:
+def _with_std(value: float, std: float, star: str) -> Cell:
     cell = number(value)
-    return cell if pd.isna(std) else Cell(f"{cell.text} +- {plain_number(std, 2)}")
+    spread = "" if pd.isna(std) else f" +- {plain_number(std, 2)}"
+    return Cell(f"{cell.text}{star}{spread}", cell.tone)

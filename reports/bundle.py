@@ -1,4 +1,4 @@
-"""A bundle: the files of one run, written whole or not at all."""
+"""A bundle: the files of one run, none of them ever half-written."""
 
 import os
 import tempfile
@@ -9,16 +9,34 @@ from pathlib import Path
 def write_bundle(folder: str | Path, files: Mapping[str, bytes]) -> None:
     """Write ``files`` (name -> content) into ``folder``, which is made if it is missing.
 
-    Every file is written aside first and renamed when all are complete, so an interruption or a full disk leaves
-    no half-written file and no old file lost. Raises OSError if the folder cannot be written.
+    Every file is written aside first and renamed when all are complete: an interruption or a full disk leaves the old
+    files, or between two renames some old and some new ones, each whole. Raises OSError, with the final path in it,
+    if the folder or a file cannot be written; then nothing was changed.
     """
     target = Path(folder)
-    target.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".fedjoule-", dir=target) as aside:
-        for name, content in files.items():
-            with open(Path(aside) / name, "wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
+    made = [place for place in (target, *target.parents) if not place.exists()]
+    try:
+        target.mkdir(parents=True, exist_ok=True)
         for name in files:
-            os.replace(Path(aside) / name, target / name)
+            if (target / name).is_dir():
+                raise IsADirectoryError(21, "Is a directory", str(target / name))
+        with tempfile.TemporaryDirectory(prefix=".fedjoule-", dir=target) as aside:
+            for name, content in files.items():
+                _write(Path(aside) / name, content, target / name)
+            for name in files:
+                os.replace(Path(aside) / name, target / name)
+    except BaseException:
+        for place in made:
+            if place.is_dir() and not any(place.iterdir()):
+                place.rmdir()
+        raise
+
+
+def _write(path: Path, content: bytes, final: Path) -> None:
+    try:
+        with open(path, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(final)) from error

@@ -32,6 +32,7 @@ class Claim:
     kind: str
     contradiction: int | None
     note: str
+    used_to_infer: bool
     parameters: Mapping[str, Any]
 
 
@@ -49,7 +50,7 @@ class Evidence:
 def claims() -> tuple[Claim, ...]:
     """Return the shipped claims in the order of the file."""
     text = (resources.files("reports") / "paper" / "claims.toml").read_text(encoding="utf-8")
-    own = {"says", "where", "printed", "unit", "kind", "contradiction", "note"}
+    own = {"says", "where", "printed", "unit", "kind", "contradiction", "note", "used_to_infer"}
     return tuple(
         Claim(
             says=entry["says"],
@@ -59,6 +60,7 @@ def claims() -> tuple[Claim, ...]:
             kind=entry["kind"],
             contradiction=entry.get("contradiction"),
             note=entry.get("note", ""),
+            used_to_infer=entry.get("used_to_infer", False),
             parameters={name: value for name, value in entry.items() if name not in own},
         )
         for entry in tomllib.loads(text)["claim"]
@@ -85,12 +87,15 @@ def compute(claim: Claim, given: Evidence) -> Computed:
 
 
 def outcome(claim: Claim, computed: Computed) -> str:
-    """Return whether the claim agrees with the printed cells, the unrounded ones, both or neither."""
+    """Return whether the claim agrees with the printed cells, the unrounded ones, both or neither.
+
+    Agreement of a claim that the readings were inferred from is called so.
+    """
     agrees = [_agree(claim.printed, values) for values in computed if values]
     if not agrees:
         return "contradiction in words"
     if all(agrees):
-        return "agrees"
+        return "agrees, used to infer" if claim.used_to_infer else "agrees"
     if not any(agrees):
         return "differs"
     return "agrees with printed cells only" if agrees[0] else "agrees with unrounded cells only"
@@ -141,14 +146,15 @@ def claims_table(reading: Reading) -> Table:
     )
     return Table(
         name="claims",
-        title="Claims of the paper, computed again",
+        title=f"Claims of the paper, computed again under reading {reading.name}",
         mode="paper",
         units="as in the column 'claimed'",
         columns=tuple(Column(title) for title in titles),
         rows=tuple(rows),
         data=pd.DataFrame(data).astype({"contradiction": "Int64"}).assign(mode="paper", reading=reading.name),
+        headline=f"{len(outcomes)} claims: {counts}.",
         notes=(
-            f"{len(outcomes)} claims: {counts}.",
+            "Of the claims only those on rounds depend on the reading, and of their outcomes only contradiction 7's.",
             "'no.' numbers the places where the paper disagrees with itself: docs/background/paper_contradictions.md.",
         ),
     )

@@ -1,6 +1,7 @@
 """The command ``fedjoule``: mounts every sub-command, and turns errors into one line and an exit code."""
 
 import importlib
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -48,9 +49,12 @@ def cli() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and leave with 0, 1 (interrupted, or a check failed) or 2 (bad input)."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a name that this terminal cannot show is no reason to fail
     try:
         code = cli.main(args=arguments, prog_name="fedjoule", standalone_mode=False)
-        sys.stdout.flush()
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message())
         code = 2
@@ -66,12 +70,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         # The reader has gone, as in `fedjoule tables | head`. Python must not try to flush to it again at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, ArithmeticError) as error:
         code = _fail(_message(error), error)
     sys.exit(code or 0)
 
 
-def _message(error: ValueError | OSError) -> str:
+def _message(error: ValueError | OSError | ArithmeticError) -> str:
     if isinstance(error, OSError) and error.strerror:
         from profiler.names import printable
 

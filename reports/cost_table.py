@@ -1,6 +1,6 @@
 """One configuration explained line by line: every number, its unit, and where it came from."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -14,17 +14,21 @@ from fl_sim.method import METHODS, Method
 from fl_sim.plan import Plan, read_plan
 from fl_sim.reading import Reading
 from profiler.names import printable
-from reports.table import Cell, Column, Table, plain_number
+from reports.table import Cell, Column, Table, Tone, plain_number
 
 _DEFAULT_METHODS = {"fp32": "floatfl", "int8": "qfedupdate"}
 
 
 @dataclass(frozen=True)
 class ExplainedPlan:
-    """A plan, and for each of its fields where the value is from."""
+    """A plan, and for each of its fields where the value is from.
+
+    ``complete`` is whether a reading held it all, so that it can be compared with itself unchanged.
+    """
 
     plan: Plan
     sources: Mapping[str, str]
+    complete: bool
 
 
 def default_method(batch: BatchCost) -> Method:
@@ -69,49 +73,65 @@ def explain_plan(batch: BatchCost, method: Method, reading: Reading, given: Mapp
     if missing:
         message = f"{batch.model} on {batch.dataset or 'no data set'} is no shipped workload; give {', '.join(missing)}"
         raise ValueError(message)
-    return ExplainedPlan(Plan(**values), sources)
+    return ExplainedPlan(Plan(**values), sources, complete=workload is not None)
 
 
-def cost_table(
-    batch: BatchCost,
-    method: Method,
-    explained: ExplainedPlan,
-    power: PhasePower,
-    wait_s: float,
-    mode: str,
-) -> Table:
-    """Return time and energy of one configuration, a line for every number that goes in or comes out."""
-    plan = explained.plan
-    result = converge(plan, batch, power, wait_s)
-    entries = [
-        *_measurement_lines(batch),
-        *_plan_lines(explained),
-        *_round_lines(result, power),
-        *_run_lines(result, explained.sources),
+@dataclass(frozen=True)
+class Costing:
+    """One configuration to be explained: a batch cost, the method, the plan with its sources, and what is added."""
+
+    batch: BatchCost
+    method: Method
+    explained: ExplainedPlan
+    power: PhasePower
+    wait_s: float
+
+    def entries(self) -> list["_Entry"]:
+        """Return a line for every number that goes in or comes out."""
+        result = converge(self.explained.plan, self.batch, self.power, self.wait_s)
+        return [
+            *_measurement_lines(self.batch),
+            *_plan_lines(self.explained),
+            *_round_lines(result, self.power),
+            *_run_lines(result, self.explained.sources),
+        ]
+
+
+def cost_table(costing: Costing, unchanged: Costing | None, mode: str, notes: Iterable[str]) -> Table:
+    """Return time and energy of one configuration line by line; beside ``unchanged``, if that is another one."""
+    batch, method = costing.batch, costing.method
+    entries = costing.entries()
+    before = [] if unchanged is None else [entry.value for entry in unchanged.entries()]
+    known = [
+        f"Method {method.title}: trains in {method.precision}, receives {method.downlink}, sends {method.uplink}.",
+        *([f"Energy not counted: {', '.join(costing.power.not_counted)}."] if costing.power.not_counted else []),
+        *([f"About the measurement: {printable(batch.note, 300)}"] if batch.note else []),
+        *notes,
     ]
-    notes = [f"Method {method.title}: trains in {method.precision}, receives {method.downlink}, sends {method.uplink}."]
-    if power.not_counted:
-        notes.append(f"Energy not counted: {', '.join(power.not_counted)}.")
-    if batch.note:
-        notes.append(f"About the measurement: {printable(batch.note, 300)}")
+    beside = [Column("unchanged", numeric=True)] if before else []
     return Table(
         name="cost",
         title=f"{method.title} on {printable(batch.configuration, 200)}",
         mode=mode,
-        units="in the column 'unit'",
-        columns=(Column("quantity"), Column("value", numeric=True), Column("unit"), Column("from")),
+        units="every line has its unit",
+        columns=(Column("quantity"), *beside, Column("value", numeric=True), Column("unit"), Column("from")),
         rows=tuple(
             (
                 Cell(entry.quantity),
-                Cell("-", "faint") if entry.value is None else Cell(plain_number(entry.value, 5)),
+                *(_value(old, "faint" if old == entry.value else "plain") for old in before[place : place + 1]),
+                _value(entry.value, "plain" if not before or before[place] == entry.value else "warn"),
                 Cell(entry.unit, "faint"),
                 Cell(entry.origin, "warn" if "inferred" in entry.origin else "faint"),
             )
-            for entry in entries
+            for place, entry in enumerate(entries)
         ),
         data=pd.DataFrame([vars(entry) for entry in entries]).assign(mode=mode),
-        notes=tuple(notes),
+        notes=tuple(known),
     )
+
+
+def _value(value: float | None, tone: Tone) -> Cell:
+    return Cell("-", "faint") if value is None else Cell(plain_number(value, 5), tone)
 
 
 @dataclass(frozen=True)
@@ -123,8 +143,7 @@ class _Entry:
 
 
 def _measurement_lines(batch: BatchCost) -> list[_Entry]:
-    origin = f"{batch.table}: {batch.source} ({batch.provenance or 'provenance not stated'})"
-    origin = printable(origin, 120)
+    origin = printable(f"{batch.table}: {batch.source} ({batch.provenance or 'provenance not stated'})", 120)
     energy = batch.energy_mj
     power = _Entry("implied mean power", None if energy is None else energy / batch.time_ms, "W", "energy / time")
     return [

@@ -13,5 +13,5 @@ Row = Mapping[str, str]
 def printed_table(number: int) -> tuple[Row, ...]:
     """Return the rows of the paper's Table ``number`` as printed text; an empty cell is not printed."""
     file = resources.files("reports") / "paper" / f"table{number}.csv"
-    sheet = parse_sheet(file.read_text(encoding="utf-8"), f"table{number}.csv")
+    sheet = parse_sheet(file.read_bytes(), f"table{number}.csv")
     return tuple(dict(zip(sheet.header, row, strict=True)) for row in sheet.rows)

@@ -1,17 +1,18 @@
 """A printout: tables as one text in the form a person asked for."""
 
 import shutil
+import sys
 from collections.abc import Sequence
 
 from reports.manifest import Manifest
 from reports.table import Table
 
 
-def printout(tables: Sequence[Table], manifest: Manifest, form: str, *, terminal: bool) -> str:
+def printout(tables: Sequence[Table], manifest: Manifest, form: str) -> str:
     """Return ``tables`` as text: terminal, markdown, csv, latex or html.
 
     CSV tables follow each other after an empty line; they carry no manifest, the other forms end in one.
-    ``terminal`` is whether a terminal will show it: then its width and colours are used.
+    On a terminal the text has its width and colours; where the encoding has no lines, they are drawn in ASCII.
     """
     if form == "markdown":
         from reports.formats.markdown import to_markdown
@@ -24,12 +25,21 @@ def printout(tables: Sequence[Table], manifest: Manifest, form: str, *, terminal
     if form == "html":
         from reports.formats.page import to_page
 
-        return to_page(tables, manifest, None)
+        return to_page(tables, manifest, (), None)
     if form == "csv":
         from reports.formats.csv import to_csv
 
         return "\n".join(to_csv(table) for table in tables)
     from reports.formats.terminal import to_terminal
 
+    terminal = sys.stdout is not None and sys.stdout.isatty()
     width = shutil.get_terminal_size().columns if terminal else None
-    return to_terminal(tables, manifest, width=width, colour=terminal)
+    return to_terminal(tables, manifest, width=width, colour=terminal, ascii_only=not _can_print("─"))
+
+
+def _can_print(text: str) -> bool:
+    try:
+        text.encode(getattr(sys.stdout, "encoding", None) or "ascii")
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -1,4 +1,4 @@
-"""A report: what one run of ``fedjoule tables`` shows, as tables and as files."""
+"""A report: what one run of ``fedjoule tables`` shows, computed whole before anything is written."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -9,20 +9,21 @@ import pandas as pd
 from costmodel.batch import BatchCost, batch_costs
 from costmodel.workload import workloads
 from fl_sim.method import METHODS
-from fl_sim.reading import find_reading, readings
-from fl_sim.rounds import read_rounds
+from fl_sim.reading import Reading, find_reading, readings
+from fl_sim.rounds import rounds_of
 from profiler.names import printable
-from profiler.sheet import read_text
-from profiler.table import power_warnings, read_table
-from reports.batch_table import batch_table, own_batch_table
+from profiler.plausibility import plausibility_warnings
+from profiler.sheet import file_name, read_sheet
+from profiler.table import table_of
+from reports.batch_table import batch_table, own_batch_table, stage_table
 from reports.claims import claims_table
+from reports.further import MeasuredRounds, fits, further_rows, further_table
 from reports.manifest import Input, Manifest, input_of, manifest
 from reports.table import Table
-from reports.table4 import Changes, fits, further_rows, further_table, paper_costs, paper_rows, table4
+from reports.table4 import Changes, paper_costs, table4
 from reports.verdict import Verdict
 
-TABLES = ("1", "2", "3", "4", "claims")
-FILE_FORMATS = ("markdown", "csv", "latex", "html", "svg", "png")
+TABLES = ("1", "2", "3", "4", "stages", "claims")
 
 
 @dataclass(frozen=True)
@@ -35,18 +36,24 @@ class Request:
     rounds: Path | None = None
     changes: Changes = field(default_factory=Changes)
 
+    @property
+    def wanted(self) -> tuple[Reading, ...]:
+        """The readings asked for, each once; all if none is named. Raises ValueError for an unknown one."""
+        return tuple(find_reading(name) for name in dict.fromkeys(self.readings or readings()))
+
 
 @dataclass(frozen=True)
 class Report:
     """Tables in the order they are shown, what made them, and lines a person should see beside them.
 
-    ``reproduced`` is whether no cell of Table 4 differs from the printed one.
+    ``reproduced`` is whether no cell differs from the printed one; ``summary`` says in a few lines how it went.
     """
 
     tables: tuple[Table, ...]
     manifest: Manifest
     warnings: tuple[str, ...]
     reproduced: bool
+    summary: tuple[str, ...]
     request: Request
 
 
@@ -55,116 +62,87 @@ def read_measurements(paths: Iterable[Path]) -> tuple[dict[str, pd.DataFrame], t
     tables: dict[str, pd.DataFrame] = {}
     inputs = []
     for path in paths:
-        name = printable(path.name)
+        name = file_name(path)
         if name in tables:
             message = f"two measurement files are called {name!r}; rename one, because names tell their rows apart"
             raise ValueError(message)
-        tables[name] = read_table(path)
-        inputs.append(input_of(name, read_text(path)[1]))
+        sheet = read_sheet(path)
+        tables[name] = table_of(sheet)
+        inputs.append(input_of(name, sheet.raw))
     return tables, tuple(inputs)
 
 
 def build_report(request: Request) -> Report:
     """Return the report on ``request``: all files read and checked, everything computed, nothing written."""
-    own, own_inputs = read_measurements(request.measurements)
-    own_costs = batch_costs(own)
-    measured = None if request.rounds is None else read_rounds(request.rounds)
+    own, inputs = read_measurements(request.measurements)
+    costs = batch_costs(own)
+    measured: MeasuredRounds | None = None
     if request.rounds is not None:
-        own_inputs += (input_of(printable(request.rounds.name), read_text(request.rounds)[1]),)
-    wanted = [find_reading(name) for name in request.readings or readings()]
+        sheet = read_sheet(request.rounds)
+        measured, inputs = rounds_of(sheet), (*inputs, input_of(file_name(request.rounds), sheet.raw))
 
     tables = [batch_table(int(name)) for name in request.tables if name in ("1", "2", "3")]
-    if own:
+    if own and {"2", "3", "4"} & set(request.tables):
         tables.append(own_batch_table(own))
-    reproduced = True
-    if "4" in request.tables:
-        for reading in wanted:
-            paper = table4(reading, request.changes)
-            reproduced &= not bool(
-                (paper.data[["time_verdict", "energy_verdict"]] == Verdict.DIFFERS.value).any(axis=None)
-            )
-            tables.append(paper)
-            if own or measured is not None:
-                costs = own_costs if measured is None else (*paper_costs(), *own_costs)
-                rows = further_rows(costs, reading, measured, request.changes)
-                if rows:
-                    tables.append(further_table(rows, reading, *_mode(request)))
+    used: set[BatchCost] = set()
+    for reading in request.wanted if "4" in request.tables else ():
+        tables.append(table4(reading, request.changes))
+        if own or measured is not None:
+            phones = costs if measured is None else (*paper_costs(), *costs)
+            rows = further_rows(phones, reading, measured, request.changes)
+            used |= {row.result.batch for row in rows}
+            rounds_from = None if request.rounds is None else file_name(request.rounds)
+            tables += [further_table(rows, reading, rounds_from, request.changes)] if rows else []
+    if "stages" in request.tables:
+        tables.append(stage_table())
     if "claims" in request.tables:
-        tables.append(claims_table(wanted[0]))
-    warnings = [line for name, table in own.items() for line in power_warnings(table, name)]
-    warnings += [line for name, table in own.items() for line in _unused(name, table, own_costs)]
+        tables.append(claims_table(request.wanted[0]))
+
+    warnings = [line for name, table in own.items() for line in plausibility_warnings(table, name)]
+    if "4" in request.tables:
+        warnings += [line for name in own for line in _unused(name, costs, used, measured)]
+    verdicts = [verdict for table in tables for verdict in _verdicts(table)]
     return Report(
         tables=tuple(tables),
-        manifest=manifest("fedjoule tables", _parameters(request), own_inputs),
+        manifest=manifest("fedjoule tables", _parameters(request), inputs),
         warnings=tuple(warnings),
-        reproduced=reproduced,
+        reproduced=Verdict.DIFFERS.value not in verdicts,
+        summary=tuple(f"{table.title}: {table.headline}" for table in tables if table.headline),
         request=request,
     )
 
 
-def report_files(report: Report, formats: Iterable[str]) -> Mapping[str, bytes]:
-    """Return the files of a report in ``formats`` (of FILE_FORMATS) by name, and always ``manifest.json``."""
-    chosen = set(formats)
-    files: dict[str, str | bytes] = {}
-    svg = None
-    if "4" in report.request.tables and chosen & {"html", "svg", "png"}:
-        from reports.figures import figure6, figure6_data
-
-        data = figure6_data(
-            paper_rows(find_reading((report.request.readings or tuple(readings()))[0]), report.request.changes)
-        )
-        svg, png = figure6(data)
-        files |= {"figure6.csv": data.to_csv(index=False, lineterminator="\n")}
-        files |= {"figure6.svg": svg} if "svg" in chosen else {}
-        files |= {"figure6.png": png} if "png" in chosen else {}
-    if "markdown" in chosen:
-        from reports.formats.markdown import to_markdown
-
-        files["tables.md"] = to_markdown(report.tables, report.manifest)
-    if "latex" in chosen:
-        from reports.formats.latex import to_latex
-
-        files["tables.tex"] = to_latex(report.tables, report.manifest)
-    if "html" in chosen:
-        from reports.formats.page import to_page
-
-        files["tables.html"] = to_page(report.tables, report.manifest, None if svg is None else svg.decode())
-    if "csv" in chosen:
-        from reports.formats.csv import to_csv
-
-        files |= {f"{table.name}.csv": to_csv(table) for table in report.tables}
-    files["manifest.json"] = report.manifest.to_json()
-    return {name: text.encode() if isinstance(text, str) else text for name, text in sorted(files.items())}
+def _verdicts(table: Table) -> list[str]:
+    columns = [name for name in ("time_verdict", "energy_verdict") if name in table.data]
+    return [str(verdict) for name in columns for verdict in table.data[name]]
 
 
-def _mode(request: Request) -> tuple[str, str]:
-    """Return the mode of further rows, and where their rounds are from."""
-    if request.rounds is not None:
-        return "measured", f"measured in training, from {printable(request.rounds.name)}"
-    return "paper's rounds, own costs", "inferred from the paper, the learning is not re-run"
-
-
-def _unused(name: str, table: pd.DataFrame, costs: Iterable[BatchCost]) -> list[str]:
-    """Return a line for every batch cost in a file that has no row in Table 4, and why."""
+def _unused(
+    name: str, costs: Iterable[BatchCost], used: set[BatchCost], measured: MeasuredRounds | None
+) -> Iterable[str]:
+    """Yield a line for every batch cost in a file that has no row in Table 4, and why."""
     mine = [cost for cost in costs if cost.table == name]
     if not mine:
-        return [f"{name}: no row of stage 'total', the complete batch, so no row of Table 4 can be computed from it"]
+        yield f"{name}: no row of stage 'total', the complete batch, so no row of Table 4 can be computed from it"
     known = "; ".join(f"{each.model} {each.dataset} batch {each.batch_size}" for each in workloads().values())
-    precisions = {method.precision for method in METHODS.values()}
-    return [
-        f"{name}: {printable(cost.configuration, 200)} is no row of Table 4, which has {known} in "
-        f"{' and '.join(sorted(precisions))}; cost it with 'fedjoule cost'"
-        for cost in mine
-        if cost.precision not in precisions or not any(fits(cost, workload) for workload in workloads().values())
-    ]
+    precisions = sorted({method.precision for method in METHODS.values()})
+    for cost in mine:
+        if cost in used:
+            continue
+        if cost.precision not in precisions:
+            why = f"no method here trains in {cost.precision}, only in {' and '.join(precisions)}"
+        elif not any(fits(cost, workload) for workload in workloads().values()):
+            why = f"Table 4 has {known}; cost it with 'fedjoule cost'"
+        else:
+            why = "no rounds are given for it" if measured is not None else "no method has rounds for it"
+        yield f"{name}: {printable(cost.configuration, 200)} has no row in Table 4: {why}"
 
 
-def _parameters(request: Request) -> dict[str, object]:
-    changes = request.changes
+def _parameters(request: Request) -> Mapping[str, object]:
+    further = bool(request.measurements) or request.rounds is not None
     return {
         "tables": " ".join(request.tables),
-        "readings": " ".join(request.readings or readings()),
-        "bandwidth_bit_per_s": changes.bandwidth_bit_per_s or "as read",
-        "batches": changes.batches or "as read",
-        "mode": "paper" if not request.measurements and request.rounds is None else "paper, and further rows",
+        "readings": " ".join(reading.name for reading in request.wanted),
+        "changed": request.changes.words or "nothing",
+        "mode": request.changes.mode("paper") + (", and further rows" if further else ""),
     }

@@ -1,6 +1,6 @@
 """A table to be shown: cells of text with a tone, and the same figures at full precision for machines."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
 import pandas as pd
@@ -13,32 +13,45 @@ _TONES: dict[Verdict, Tone] = {
     Verdict.WITHIN: "good",
     Verdict.TRUNCATED: "warn",
     Verdict.DIFFERS: "bad",
+    Verdict.AS_PRINTED: "faint",
     Verdict.NOT_PRINTED: "faint",
     Verdict.OTHER_INPUTS: "faint",
 }
 
 
+_SHORT = {Verdict.WITHIN: "ok", Verdict.TRUNCATED: "cut", Verdict.DIFFERS: "DIFF", Verdict.AS_PRINTED: "="}
+_SHORT |= {Verdict.NOT_PRINTED: "none", Verdict.OTHER_INPUTS: "n/a"}
+
+
 @dataclass(frozen=True)
 class Column:
-    """A column's heading, with its unit, and whether it holds numbers (aligned right)."""
+    """A column's heading, with its unit, and whether it holds numbers (aligned right).
+
+    Where there is little room a ``spare`` column is left out and ``short`` stands for the title.
+    """
 
     title: str
     numeric: bool = False
+    spare: bool = False
+    short: str | None = None
 
 
 @dataclass(frozen=True)
 class Cell:
-    """What a person reads in one place of a table."""
+    """What a person reads in one place of a table; ``short`` says it where there is little room."""
 
     text: str
     tone: Tone = "plain"
+    short: str | None = None
 
 
 @dataclass(frozen=True)
 class Table:
-    """One table. ``mode`` is paper, measured or what-if; ``name`` is its file's stem; ``data`` is long-form.
+    """One table. ``mode`` says what it is made of (docs/reference/output_files.md); ``data`` is long-form.
 
-    ``notes`` are footnotes: what is inferred, not counted, or to be doubted.
+    ``name`` is its file's stem.
+
+    ``headline`` is how it came out, in a sentence; ``notes`` are footnotes: what is inferred, not counted, doubted.
     """
 
     name: str
@@ -48,7 +61,8 @@ class Table:
     columns: tuple[Column, ...]
     rows: tuple[tuple[Cell, ...], ...]
     data: pd.DataFrame
-    notes: tuple[str, ...] = field(default=())
+    notes: tuple[str, ...] = ()
+    headline: str = ""
 
     def __post_init__(self) -> None:
         for row in self.rows:
@@ -57,9 +71,12 @@ class Table:
                 raise ValueError(message)
 
 
+VERDICT = Column("verdict", short="?")
+
+
 def verdict_cell(verdict: Verdict) -> Cell:
     """Return the cell that shows a verdict."""
-    return Cell(verdict.value, _TONES[verdict])
+    return Cell(verdict.value, _TONES[verdict], _SHORT[verdict])
 
 
 def number(value: float | None, digits: int = 4) -> Cell:

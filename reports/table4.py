@@ -1,6 +1,6 @@
 """Table 4: hours and kilojoules to converge, computed beside printed, and further rows for a person's own phones."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 import pandas as pd
@@ -10,21 +10,25 @@ from costmodel.round import BatchRule, PhasePower
 from costmodel.workload import Workload, workloads
 from fl_sim.converge import Convergence, converge
 from fl_sim.method import METHODS, Method
-from fl_sim.plan import Plan, read_plan, with_rounds
+from fl_sim.plan import Plan, read_plan
 from fl_sim.reading import Reading
 from fl_sim.rounds import Rounds
-from profiler.names import fold, printable
 from profiler.table import paper_table
 from reports.printed import Row, printed_table
-from reports.table import Cell, Column, Table, fixed, number, verdict_cell
+from reports.table import VERDICT, Cell, Column, Table, fixed, verdict_cell
 from reports.verdict import Verdict, judge
+from traces.network import format_rate
 
 MeasuredRounds = Mapping[tuple[str, str], Rounds]
-_NOT_COUNTED = (
+NOT_COUNTED = (
     "Energy counts training, which is what the tables measured. Not counted: {}. Time holds no server work, no"
     " stragglers and no absence: every client is the same phone with the same share of the data."
 )
 _INFERRED_TIME = "* the batch time of this row is inferred from this very cell, so the cell checks nothing."
+_FITTED = (
+    "Rounds, epochs and clients per round are inferred from these cells and six percentages of the text: that they"
+    " close says that the arithmetic is understood, not that a training run needs those rounds."
+)
 
 
 @dataclass(frozen=True)
@@ -39,17 +43,31 @@ class Changes:
         given = {name: value for name, value in vars(self).items() if value is not None}
         return replace(plan, **given)
 
+    @property
+    def words(self) -> str:
+        """The changes in words: ``bandwidth 5 Mbit/s, batches ceil``; empty if there are none."""
+        rate = None if self.bandwidth_bit_per_s is None else f"bandwidth {format_rate(self.bandwidth_bit_per_s)}"
+        rule = None if self.batches is None else f"batches {self.batches}"
+        return ", ".join(filter(None, (rate, rule)))
+
+    def mode(self, base: str) -> str:
+        """Return the mode of a table that is ``base`` but for the changes."""
+        return f"{base}, inputs changed" if self.words else base
+
+
+NO_CHANGES = Changes()
+
 
 @dataclass(frozen=True)
 class Row4:
-    """One computed row of Table 4; ``printed`` is the row it stands beside, ``accuracy_pct`` from a training run."""
+    """One computed row of Table 4; ``printed`` is the row it stands beside, ``run`` a training run it is made of."""
 
     workload: Workload
     method: Method
     title: str
     result: Convergence
     printed: Row | None = None
-    accuracy_pct: float | None = None
+    run: Rounds | None = None
 
 
 def paper_costs() -> tuple[BatchCost, ...]:
@@ -57,7 +75,7 @@ def paper_costs() -> tuple[BatchCost, ...]:
     return batch_costs({f"table{number}.csv": paper_table(f"table{number}") for number in (2, 3)})
 
 
-def paper_rows(reading: Reading, changes: Changes = Changes()) -> tuple[Row4, ...]:
+def paper_rows(reading: Reading, changes: Changes = NO_CHANGES) -> tuple[Row4, ...]:
     """Return the paper's 18 rows (three data sets, six settings), computed from its per-batch costs."""
     costs = paper_costs()
     rows = []
@@ -76,53 +94,14 @@ def paper_rows(reading: Reading, changes: Changes = Changes()) -> tuple[Row4, ..
     return tuple(rows)
 
 
-def further_rows(
-    costs: Iterable[BatchCost],
-    reading: Reading,
-    measured: MeasuredRounds | None = None,
-    changes: Changes = Changes(),
-) -> tuple[Row4, ...]:
-    """Return a row for every workload, method and phone that fit together.
-
-    A cost fits a workload with the same model, data set and batch size, and a method with the same precision.
-    Rounds come from ``measured`` if given, else from ``reading``; a method without rounds has no row.
-    """
-    rows = []
-    for workload in workloads().values():
-        for method in METHODS.values():
-            plan = read_plan(reading, workload, method)
-            run = None if measured is None else measured.get((method.name, workload.name))
-            if run is not None:
-                plan = with_rounds(plan, run)
-            elif measured is not None or plan.rounds is None:
-                continue
-            rows += [
-                Row4(
-                    workload,
-                    method,
-                    f"{method.title} on {cost.device} {cost.processor}",
-                    converge(changes.apply(plan), cost),
-                    accuracy_pct=None if run is None else run.accuracy_pct,
-                )
-                for cost in costs
-                if cost.precision == method.precision and fits(cost, workload)
-            ]
-    return tuple(rows)
-
-
-def fits(cost: BatchCost, workload: Workload) -> bool:
-    """Return whether a cost was measured on the workload's model, data set and batch size."""
-    names = (fold(cost.model), fold(cost.dataset), cost.batch_size)
-    return names == (fold(workload.model), fold(workload.dataset), workload.batch_size)
-
-
-def table4(reading: Reading, changes: Changes = Changes()) -> Table:
+def table4(reading: Reading, changes: Changes = NO_CHANGES) -> Table:
     """Return Table 4 in paper mode: all 36 cells computed / printed / verdict.
 
     With ``changes`` the cells are no reproduction any more and the verdicts say so.
     """
-    changed = changes != Changes()
-    judged: Callable[[float, str], Verdict] = (lambda _value, _printed: Verdict.OTHER_INPUTS) if changed else judge
+    judged: Callable[[float, str], Verdict] = (
+        (lambda _value, _printed: Verdict.OTHER_INPUTS) if changes.words else judge
+    )
     verdicts: list[Verdict] = []
     rows, data = [], []
     for row in paper_rows(reading, changes):
@@ -148,13 +127,13 @@ def table4(reading: Reading, changes: Changes = Changes()) -> Table:
             )
         )
         data.append(
-            _figures(row)
+            row_figures(row)
             | {"time_h_printed": printed["time_h"], "time_verdict": pair[0].value}
             | {"energy_kj_printed": printed["energy_kj"], "energy_verdict": pair[1].value}
             | {"accuracy_pct_printed": printed["accuracy_pct"]}
         )
     counts = ", ".join(f"{verdicts.count(verdict)} {verdict.value}" for verdict in Verdict if verdict in verdicts)
-    mode = "what-if on paper mode" if changed else "paper"
+    mode = changes.mode("paper")
     return Table(
         name=f"table4_{reading.name}",
         title=f"Table 4. Time and energy to converge, reading {reading.name}",
@@ -164,67 +143,24 @@ def table4(reading: Reading, changes: Changes = Changes()) -> Table:
             Column("data set"),
             Column("method"),
             Column("rounds", numeric=True),
-            Column("acc.", numeric=True),
-            *(Column("T (h)", numeric=True), Column("printed", numeric=True), Column("verdict")),
-            *(Column("E (kJ)", numeric=True), Column("printed", numeric=True), Column("verdict")),
+            Column("acc.", numeric=True, spare=True),
+            *(Column("T (h)", numeric=True), Column("printed", numeric=True), VERDICT),
+            *(Column("E (kJ)", numeric=True), Column("printed", numeric=True), VERDICT),
         ),
         rows=tuple(rows),
         data=pd.DataFrame(data).assign(mode=mode, reading=reading.name),
+        headline=f"{len(verdicts)} cells: {counts}.",
         notes=(
-            f"{len(verdicts)} cells: {counts}.",
+            *([f"Changed: {changes.words}."] if changes.words else []),
             f"Reading {reading.name}: {reading.title} ({reading.source}).",
+            _FITTED,
             _INFERRED_TIME,
-            _NOT_COUNTED.format(", ".join(PhasePower().not_counted)),
+            NOT_COUNTED.format(", ".join(PhasePower().not_counted)),
         ),
     )
 
 
-def further_table(rows: Iterable[Row4], reading: Reading, mode: str, rounds_from: str) -> Table:
-    """Return further rows of Table 4. ``mode`` and ``rounds_from`` say what they are made of."""
-    rows = tuple(rows)
-    return Table(
-        name=f"table4_own_{reading.name}",
-        title=f"Table 4, further rows, reading {reading.name}",
-        mode=mode,
-        units="T in hours, E in kJ per client averaged over all clients, phases in seconds of one round",
-        columns=(
-            Column("data set"),
-            Column("method and phone"),
-            *(Column(title, numeric=True) for title in ("rounds", "epochs", "acc. (%)", "T (h)", "E (kJ)")),
-            *(Column(phase, numeric=True) for phase in ("download", "train", "upload")),
-            Column("cost from"),
-        ),
-        rows=tuple(
-            (
-                Cell(row.workload.dataset),
-                Cell(printable(row.title)),
-                Cell(f"{row.result.plan.rounds}"),
-                Cell(f"{row.result.plan.epochs}"),
-                number(row.accuracy_pct),
-                fixed(row.result.time_h, 4),
-                fixed(row.result.client_kj, 4),
-                number(float(row.result.round.download_s)),
-                number(float(row.result.round.train_s)),
-                number(float(row.result.round.upload_s)),
-                Cell(
-                    printable(f"{row.result.batch.table}: {row.result.batch.provenance or 'not stated'}"),
-                    "faint",
-                ),
-            )
-            for row in rows
-        ),
-        data=pd.DataFrame([_figures(row) | {"accuracy_pct": row.accuracy_pct} for row in rows]).assign(
-            mode=mode, reading=reading.name
-        ),
-        notes=(
-            f"Rounds: {rounds_from}.",
-            "A dash means not measured.",
-            _NOT_COUNTED.format(", ".join(PhasePower().not_counted)),
-        ),
-    )
-
-
-def _figures(row: Row4) -> dict[str, object]:
+def row_figures(row: Row4) -> dict[str, object]:
     """Return a row's figures at full precision, with the breakdown of a client-round by phase."""
     result, plan, batch = row.result, row.result.plan, row.result.batch
     return {
@@ -234,9 +170,11 @@ def _figures(row: Row4) -> dict[str, object]:
         "device": batch.device,
         "processor": batch.processor,
         "precision": batch.precision,
+        "conditions": batch.conditions,
         "batch_time_ms": batch.time_ms,
         "batch_energy_mj": batch.energy_mj,
         "provenance": batch.provenance,
+        "source": batch.source,
         "rounds": plan.rounds,
         "epochs": plan.epochs,
         "clients_per_round": plan.clients_per_round,

@@ -14,6 +14,7 @@ class Verdict(StrEnum):
     WITHIN = "within rounding"
     TRUNCATED = "truncated"
     DIFFERS = "differs"
+    AS_PRINTED = "as printed"
     NOT_PRINTED = "not printed"
     OTHER_INPUTS = "other inputs"
 

@@ -48,7 +48,8 @@ def test_out_writes_every_format_and_says_where(fedjoule: Run, tmp_path: Path) -
 )
 def test_each_format_can_be_printed(form: str, start: str, fedjoule: Run) -> None:
     done = fedjoule("tables", "--table", "4", "--format", form)
-    assert (done.returncode, done.stderr) == (0, "")
+    assert done.returncode == 0
+    assert ("versions: python" in done.stderr) == (form == "csv")  # a manifest inside would break the CSV
     assert done.stdout.startswith(start)
 
 
@@ -87,16 +88,48 @@ def test_cost_of_what_one_gives_says_so(fedjoule: Run, phone: Path) -> None:
     done = fedjoule("cost", "--measurements", phone, *words.split(), "--idle-w", "0.5")
     assert (done.returncode, done.stderr) == (0, "")
     for line in (
-        "mode: what-if",
-        r"local epochs +1 +you: --epochs",
-        r"bandwidth +20,000,000 +bit/s +you: --bandwidth",
-        r"round: upload +6 +s",
-        r"round: energy of upload +9 +J +1\.5 W x time",
-        r"round: energy of waiting +1 +J",
-        r"rounds to converge +100 +you: --rounds",
+        "mode: paper's rounds, own costs, inputs changed",
+        r"local epochs +4 +1 +you: --epochs",
+        r"bandwidth +10,000,000 +20,000,000 +bit/s +you: --bandwidth",
+        r"round: upload +12 +6 +s",
+        r"round: energy of upload +- +9 +J +1\.5 W x time",
+        r"round: energy of waiting +- +1 +J",
+        r"rounds to converge +175 +100 +you: --rounds",
     ):
         assert re.search(line, done.stdout), line
     assert "Energy not counted: radio (download)." in done.stdout
+    assert "the other one gives another" in done.stdout
+    manifest = done.stdout[done.stdout.index("command: fedjoule cost") :].replace("\n", " ")
+    for given in ("method = qfedupdate", "rounds = 100", "wait_s = 2.0", "radio_upload_w = 1.5", "idle_w = 0.5"):
+        assert given in manifest
+
+
+def test_cost_asks_what_if_a_batch_were_faster(fedjoule: Run) -> None:
+    words = ["cost", "--device", "xiaomi10", "--dataset", "cifar10", "--processor", "dsp"]
+    done = fedjoule(*words, "--time-ms", "198.5", "--energy-mj", "550")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert re.search(r"time per batch +397 +198\.5 +ms +table2\.csv: you: --time-ms --energy-mj, else", done.stdout)
+    assert re.search(r"time to converge +1\.7697 +1\.4682 +h", done.stdout)
+    assert re.search(r"energy per client +3\.0078 +1\.5039 +kJ", done.stdout)
+    assert "implied power changed" in fedjoule(*words, "--time-ms", "198.5").stdout
+    assert "its power adds nothing" in fedjoule(*words, "--idle-w", "0.3").stdout
+
+
+def test_options_beside_the_plan_change_the_mode_too(fedjoule: Run) -> None:
+    done = fedjoule(
+        *["cost", "--device", "xiaomi10", "--dataset", "cifar10", "--processor", "dsp", "--radio-upload-w", "2"]
+    )
+    assert "mode: paper, inputs changed" in done.stdout
+
+
+def test_own_rows_win_where_they_fit_and_hide_nothing_else(fedjoule: Run, write: Write) -> None:
+    path = write(f"{HEADER}\nXiaomi 10,dsp,int8,LeNet-5,FEMNIST,5,total,12,25,mine\n")
+    words = ["cost", "--measurements", path, "--device", "xiaomi10", "--processor", "dsp"]
+    own = fedjoule(*words, "--dataset", "femnist")
+    assert re.search(r"time per batch +12 +ms +phone\.csv: mine", own.stdout)
+    published = fedjoule(*words, "--dataset", "cifar10")
+    assert re.search(r"time per batch +397 +ms +table2\.csv", published.stdout)
+    assert "mode: paper;" in published.stdout
 
 
 def test_a_workload_of_ones_own_needs_its_settings_and_gets_them_named(fedjoule: Run, write: Write) -> None:
@@ -131,7 +164,7 @@ def test_a_warning_about_power_goes_to_stderr_and_the_table_stands(fedjoule: Run
         (HEADER + "\n" + GOOD.replace("31.5", "NaN"), ["line 2", "time_ms", "must be finite"]),
         (HEADER + "\n" + GOOD.replace("cpu", "tpu"), ["line 2", "processor = 'tpu'", "cpu, dsp, gpu, npu"]),
         (HEADER + "\n" + GOOD + "\n" + GOOD, ["line 3", "repeats an earlier row's key"]),
-        (HEADER + "\n" + GOOD.replace("120", "0.12"), ["line 2", "energy_mj", "a unit is wrong"]),
+        (HEADER + "\n" + GOOD.replace("120", "0.12"), ["line 2", "energy_mj", "a unit of the two is wrong"]),
         (HEADER + ",provenance\n" + GOOD + ",emulated", ["provenance = 'emulated'", "measure a real one"]),
         ("", ["is empty"]),
         ("\0\1\2", ["not a text file"]),
@@ -171,17 +204,31 @@ def test_every_bad_cell_has_its_line(fedjoule: Run, write: Write) -> None:
         (["tables", "--format", "png"], "add --out DIR"),
         (["tables", "--format", "csv", "--format", "html"], "only one --format"),
         (["tables", "--measurements", "absent.csv"], "No such file"),
+        (["tables", "--measurements", "."], ".: must be a regular file"),
+        (["tables", "--out", ""], "must name a folder"),
+        (["tables", "--check", "--bandwidth", "5Mbit/s"], "--check compares with the printed tables"),
+        (["tables", "--check", "--table", "claims"], "--check compares with the printed tables"),
         (["tables", "--rounds", "absent.csv"], "No such file"),
         (["tables", "--frobnicate"], "No such option"),
         (["frobnicate"], "No such command"),
         (["cost"], "Missing option '--device'"),
         (["cost", "--device", "xiaomi 12"], "not in the measurements; known: Redmi Note 9, Xiaomi 10, Xiaomi 11 Pro"),
         (["cost", "--device", "xiaomi10", "--model", "vgg19"], "known: LeNet-5, VGG-16"),
-        (["cost", "--device", "xiaomi10"], "9 measurements fit"),
+        (["cost", "--device", "xiaomi10"], "choose by model (LeNet-5, VGG-16), dataset"),
         (["cost", "--device", "redmi note 9", "--dataset", "cifar10", "--method", "floatfl"], "change --method"),
         (["cost", "--device", "redmi note 9", "--dataset", "cifar10", "--clients", "10"], "must not be above clients"),
-        (["cost", "--device", "redmi note 9", "--dataset", "cifar10", "--idle-w", "-1"], "--idle-w"),
+        (["cost", "--device", "redmi note 9", "--dataset", "cifar10", "--idle-w", "-1"], "wait_w must be a power"),
         (["cost", "--device", "redmi note 9", "--dataset", "cifar10", "--samples", "nan"], "samples_per_client"),
+        (
+            ["cost", "--device", "redmi note 9", "--dataset", "cifar10", "--rounds", "1" + "0" * 400],
+            "rounds must be above 0",
+        ),
+        (["cost", "--device", "redmi note 9", "--dataset", "cifar10", "--wait-s", "1e308"], "wait_s must be"),
+        (
+            ["cost", "--device", "redmi note 9", "--dataset", "cifar10", "--upload-bytes", "9" * 30],
+            "upload_bytes must be",
+        ),
+        (["cost", "--device", "redmi note 9", "--dataset", "cifar10", "--time-ms", "0"], "time_ms must be"),
     ],
 )
 def test_bad_words_are_one_line_and_exit_2(words: list[str], said: str, fedjoule: Run) -> None:
@@ -213,11 +260,61 @@ def test_an_interrupted_run_leaves_no_half_written_file(after_s: float, tmp_path
     _, said = process.communicate(timeout=60)
     assert process.returncode in {0, 1, -signal.SIGINT}  # done in time, interrupted, or still starting Python
     if process.returncode == 1:
-        assert said.splitlines()[-1] == "fedjoule: interrupted; no file was left half-written"
+        assert said.split() == ["fedjoule:", "interrupted;", "no", "file", "was", "left", "half-written"]
     if out.exists():
         files = {path.name: path.stat().st_size for path in out.iterdir()}
         assert all(size > 0 for size in files.values())
         assert not any(name.startswith(".") for name in files)
+
+
+@pytest.mark.parametrize("form", ["terminal", "markdown", "html"])
+def test_a_terminal_without_our_characters_is_no_error(form: str, fedjoule: Run, tmp_path: Path) -> None:
+    plain = os.environ | {"LC_ALL": "POSIX", "PYTHONIOENCODING": "latin-1", "PYTHONUTF8": "0"}
+    path = tmp_path / "phone.csv"
+    path.write_text(f"{HEADER}\n{GOOD.replace('Pixel 8', '小米 10')}\n", encoding="utf-8")
+    done = fedjoule("tables", "--table", "4", "--measurements", path, "--format", form, env=plain)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "Q-FedUpdate" in done.stdout
+    assert "?? 10" in done.stdout
+
+
+def test_a_closed_output_is_no_traceback(tmp_path: Path) -> None:
+    command = f"'{Path(sys.executable).parent / 'fedjoule'}' tables --table 4 >&-"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_check_fails_when_a_cell_differs(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    from reports import printed, table4
+    from reports.cli import main
+
+    rows = [dict(row) for row in printed.printed_table(4)]
+    rows[7]["time_h"] = "6.27"  # QuanFL on CIFAR-10: 6.17
+    monkeypatch.setattr(table4, "printed_table", lambda _number: tuple(rows))
+    for words, code in ((["tables", "--table", "4"], 0), (["tables", "--table", "4", "--check"], 1)):
+        with pytest.raises(SystemExit) as caught:
+            main(words)
+        assert caught.value.code == code
+        said = capsys.readouterr()
+        assert "33 within rounding, 2 truncated, 1 differs" in said.out
+    assert said.err == "fedjoule: a cell differs from the printed one (--check)\n"
+
+
+def test_a_terminal_of_80_characters_shows_table_4_whole(tmp_path: Path) -> None:
+    command = f"stty cols 80; '{Path(sys.executable).parent / 'fedjoule'}' tables --table 4"
+    done = subprocess.run(
+        ["script", "-qec", command, "/dev/null"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+        stdin=subprocess.DEVNULL,
+    )
+    assert done.returncode == 0
+    text = re.sub(r"\x1b\[[0-9;]*m", "", done.stdout)
+    assert re.search(
+        r"^CIFAR-100 Q-FedUpdate \(L\) +200 +1\.6153 +1\.61 cut +0\.2125 +0\.21 ok *\r?$", text, re.MULTILINE
+    )
 
 
 def test_a_reader_that_goes_away_is_no_error() -> None:

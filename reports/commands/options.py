@@ -1,10 +1,13 @@
 """Options that several sub-commands share."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
 from traces.network import parse_rate
+
+_MOST_WARNINGS = 50
 
 
 def _rate(_ctx: click.Context, _param: click.Parameter, value: str | None) -> float | None:
@@ -12,6 +15,22 @@ def _rate(_ctx: click.Context, _param: click.Parameter, value: str | None) -> fl
         return None if value is None else parse_rate(value)
     except ValueError as error:
         raise click.BadParameter(str(error)) from error
+
+
+def folder(_ctx: click.Context, _param: click.Parameter, value: str | None) -> Path | None:
+    """Return the folder named by an option; an empty name is refused, because it would be the current one."""
+    if value is not None and not value.strip():
+        message = "must name a folder; '.' is the current one"
+        raise click.BadParameter(message)
+    return None if value is None else Path(value)
+
+
+def warn(warnings: Sequence[str]) -> None:
+    """Print warnings on standard error, the first of them if there are many."""
+    for line in warnings[:_MOST_WARNINGS]:
+        click.echo(f"warning: {line}", err=True)
+    if len(warnings) > _MOST_WARNINGS:
+        click.echo(f"warning: and {len(warnings) - _MOST_WARNINGS:,} more", err=True)
 
 
 measurements = click.option(

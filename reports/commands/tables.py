@@ -1,11 +1,14 @@
 """``fedjoule tables``: the paper's tables from the measurements, beside what it prints."""
 
-import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from reports.commands.options import bandwidth, batches, measurements
+from reports.commands.options import bandwidth, batches, folder, measurements, warn
+
+if TYPE_CHECKING:
+    from reports.report import Report
 
 _STDOUT_FORMATS = ("terminal", "markdown", "csv", "latex", "html")
 _FILE_FORMATS = ("markdown", "csv", "latex", "html", "svg", "png")
@@ -15,7 +18,7 @@ _FILE_FORMATS = ("markdown", "csv", "latex", "html", "svg", "png")
 @click.option(
     "--table",
     "which",
-    type=click.Choice(["1", "2", "3", "4", "claims"]),
+    type=click.Choice(["1", "2", "3", "4", "stages", "claims"]),
     multiple=True,
     help="Only this table; may be given more than once.  [default: all]",
 )
@@ -29,7 +32,7 @@ _FILE_FORMATS = ("markdown", "csv", "latex", "html", "svg", "png")
 @click.option("--reading", "names", multiple=True, metavar="NAME", help="A reading of Table 4.  [default: both]")
 @bandwidth
 @batches
-@click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="Also write files into this folder.")
+@click.option("--out", callback=folder, metavar="DIR", help="Also write files into this folder.")
 @click.option(
     "--format",
     "formats",
@@ -37,7 +40,7 @@ _FILE_FORMATS = ("markdown", "csv", "latex", "html", "svg", "png")
     multiple=True,
     help="With --out: the file formats (default: all). Without: what to print (default: terminal).",
 )
-@click.option("--check", is_flag=True, help="Leave with 1 if a cell of Table 4 differs from the printed one.")
+@click.option("--check", is_flag=True, help="Leave with 1 if a cell differs from the printed one.")
 @click.pass_context
 def tables(
     ctx: click.Context,
@@ -66,9 +69,12 @@ def tables(
     elif "terminal" in formats:
         message = "--format terminal is what is printed anyway; with --out choose among " + ", ".join(_FILE_FORMATS)
         raise click.UsageError(message)
+    if check and (bandwidth_bit_per_s is not None or batches is not None or (which and not set(which) & set("1234"))):
+        message = "--check compares with the printed tables: it needs one of Tables 1-4 and the paper's inputs"
+        raise click.UsageError(message)
 
     from reports.printout import printout
-    from reports.report import TABLES, Request, build_report, report_files
+    from reports.report import TABLES, Request, build_report
     from reports.table4 import Changes
 
     request = Request(
@@ -79,20 +85,27 @@ def tables(
         changes=Changes(bandwidth_bit_per_s=bandwidth_bit_per_s, batches=batches),  # type: ignore[arg-type]
     )
     report = build_report(request)
-    if out is not None:
-        from reports.bundle import write_bundle
-
-        files = report_files(report, formats or _FILE_FORMATS)
-        write_bundle(out, files)
-    form = formats[0] if formats and out is None else "terminal"
-    click.echo(printout(report.tables, report.manifest, form, terminal=sys.stdout.isatty()), nl=False)
-    for warning in report.warnings:
-        click.echo(f"warning: {warning}", err=True)
-    if out is not None:
-        click.echo(f"wrote {len(files)} files to {out}: {', '.join(files)}")
+    text = printout(report.tables, report.manifest, formats[0] if formats and out is None else "terminal")
+    wrote = None if out is None else _write(report, out, formats)
+    click.echo(text, nl=False)
+    if formats == ("csv",) and out is None:
+        click.echo("\n".join(report.manifest.lines()), err=True)
+    warn(report.warnings)
+    if wrote is not None:
+        click.echo("\n".join([*report.summary, wrote]))
     if check and not report.reproduced:
-        click.echo("fedjoule: a cell of Table 4 differs from the printed one (--check)", err=True)
+        click.echo("fedjoule: a cell differs from the printed one (--check)", err=True)
         ctx.exit(1)
+
+
+def _write(report: "Report", out: Path, formats: tuple[str, ...]) -> str:
+    """Write the files of a report and return a line that says so."""
+    from reports.bundle import write_bundle
+    from reports.files import report_files
+
+    files = report_files(report, formats or _FILE_FORMATS)
+    write_bundle(out, files)
+    return f"wrote {len(files)} files to {out}: {', '.join(files)}"
 
 
 def _check_printed(formats: tuple[str, ...]) -> None:

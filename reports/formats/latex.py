@@ -20,6 +20,8 @@ _ESCAPES = str.maketrans(
         "^": r"\textasciicircum{}",
         "<": r"\textless{}",
         ">": r"\textgreater{}",
+        "[": "{[}",  # after a line break LaTeX takes it for an option, and a star, too
+        "*": "{*}",
     }
 )
 _LONG_TABLE = 25
@@ -38,7 +40,7 @@ def _table(table: Table) -> str:
     title = re.sub(r"^Table [0-9]+\. ", "", table.title)  # LaTeX numbers tables itself
     caption = rf"\caption{{{_escape(f'{title} (mode: {table.mode}; {table.units}).')}}}"
     label = rf"\label{{tab:{table.name.replace('_', '-')}}}"
-    notes = [rf"\par\noindent {_escape(note)}" for note in table.notes]
+    notes = [rf"\par\noindent {_escape(note)}" for note in (table.headline, *table.notes) if note]
     if len(table.rows) > _LONG_TABLE:
         body = [rf"\begin{{longtable}}{{{_shares(table)}}}", rf"{caption} {label}\\", r"\toprule", head]
         end = [r"\bottomrule", r"\end{longtable}", *notes, "}"]

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from reports.manifest import Manifest
 from reports.table import Table
 
-_ESCAPES = str.maketrans({"|": r"\|", "*": r"\*", "_": r"\_", "<": "&lt;", "`": r"\`", "[": r"\[", "\\": r"\\"})
+_ESCAPES = str.maketrans({"<": "&lt;"} | {character: f"\\{character}" for character in "\\|*_`[~"})
 
 
 def to_markdown(tables: Iterable[Table], manifest: Manifest) -> str:
@@ -19,10 +19,10 @@ def _table(table: Table) -> str:
     head = "| " + " | ".join(_escape(column.title) for column in table.columns) + " |"
     rule = "|" + "|".join("---:" if column.numeric else "---" for column in table.columns) + "|"
     rows = ["| " + " | ".join(_escape(cell.text) for cell in row) + " |" for row in table.rows]
-    notes = [f"- {_escape(note)}" for note in table.notes]
+    notes = [f"- {_escape(note)}" for note in (table.headline, *table.notes) if note]
     about = f"Mode: {table.mode}. Units: {_escape(table.units)}."
     return "\n".join([f"## {_escape(table.title)}", "", about, "", head, rule, *rows, *([""] if notes else []), *notes])
 
 
 def _escape(text: str) -> str:
-    return text.translate(_ESCAPES)
+    return text.translate(_ESCAPES).replace("://", "&#58;//")  # no links but ours

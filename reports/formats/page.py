@@ -10,8 +10,11 @@ from reports.manifest import Manifest
 from reports.table import Table
 
 
-def to_page(tables: Iterable[Table], manifest: Manifest, figure_svg: str | None) -> str:
-    """Return the page as HTML text. ``figure_svg`` is our own SVG and is put in as it is; all else is escaped."""
+def to_page(tables: Iterable[Table], manifest: Manifest, summary: Iterable[str], figure: tuple[str, str] | None) -> str:
+    """Return the page as HTML text.
+
+    ``figure`` is our own SVG, which is put in as it is, and its caption; all else is escaped.
+    """
     template = (resources.files("reports") / "templates" / "page.html").read_text(encoding="utf-8")
     environment = Environment(
         loader=DictLoader({"page.html": template}),
@@ -22,5 +25,7 @@ def to_page(tables: Iterable[Table], manifest: Manifest, figure_svg: str | None)
         keep_trailing_newline=True,
     )
     # Matplotlib's SVG begins with an XML declaration and a doctype, which have no place inside HTML.
-    svg = None if figure_svg is None else Markup(figure_svg[figure_svg.index("<svg") :])
-    return environment.get_template("page.html").render(tables=list(tables), manifest=manifest, figure=svg)
+    svg = None if figure is None else Markup(figure[0][figure[0].index("<svg") :])
+    caption = "" if figure is None else figure[1]
+    template_ = environment.get_template("page.html")
+    return template_.render(tables=list(tables), manifest=manifest, summary=list(summary), figure=svg, caption=caption)

@@ -22,6 +22,27 @@ def test_a_bundle_makes_its_folder_and_replaces_old_files(tmp_path: Path) -> Non
     assert content(folder) == NEW
 
 
+def test_a_folder_in_the_way_of_a_file_changes_nothing(tmp_path: Path) -> None:
+    write_bundle(tmp_path, OLD)
+    (tmp_path / "c.txt").mkdir()
+    with pytest.raises(IsADirectoryError) as caught:
+        write_bundle(tmp_path, NEW)
+    assert caught.value.filename == str(tmp_path / "c.txt")
+    (tmp_path / "c.txt").rmdir()
+    assert content(tmp_path) == OLD
+
+
+def test_folders_made_for_nothing_are_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left") as caught:
+        write_bundle(tmp_path / "deep" / "out", NEW)
+    assert caught.value.filename == str(tmp_path / "deep" / "out" / "a.txt")
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), OSError(errno.ENOSPC, "No space left on device")])
 @pytest.mark.parametrize("after", [0, 1, 2])
 def test_stopped_while_writing_the_old_files_are_untouched(
