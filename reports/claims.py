@@ -95,7 +95,7 @@ def outcome(claim: Claim, computed: Computed) -> str:
     if not agrees:
         return "contradiction in words"
     if all(agrees):
-        return "agrees, used to infer" if claim.used_to_infer else "agrees"
+        return "agrees (used to infer)" if claim.used_to_infer else "agrees"
     if not any(agrees):
         return "differs"
     return "agrees with printed cells only" if agrees[0] else "agrees with unrounded cells only"
@@ -133,7 +133,7 @@ def claims_table(reading: Reading) -> Table:
             | {"outcome": result, "note": claim.note}
             | {"contradiction": claim.contradiction}
         )
-    counts = ", ".join(f"{outcomes.count(result)} x {result}" for result in dict.fromkeys(outcomes))
+    counts = ", ".join(f"{result} {outcomes.count(result)}" for result in sorted(set(outcomes)))
     titles = (
         "claim",
         "where",

@@ -9,7 +9,7 @@ from functools import cache
 from importlib import metadata, resources
 
 _SHIPPED = {
-    "profiler": ("paper/table1.csv", "paper/table2.csv", "paper/table3.csv"),
+    "profiler": ("paper/stages.csv", "paper/table1.csv", "paper/table2.csv", "paper/table3.csv"),
     "costmodel": ("workloads.toml",),
     "fl_sim": ("readings.toml",),
     "reports": (

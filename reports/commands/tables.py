@@ -8,6 +8,7 @@ import click
 from reports.commands.options import bandwidth, batches, folder, measurements, warn
 
 if TYPE_CHECKING:
+    from costmodel.round import BatchRule
     from reports.report import Report
 
 _STDOUT_FORMATS = ("terminal", "markdown", "csv", "latex", "html")
@@ -49,7 +50,7 @@ def tables(
     rounds: Path | None,
     names: tuple[str, ...],
     bandwidth_bit_per_s: float | None,
-    batches: str | None,
+    batches: "BatchRule | None",
     out: Path | None,
     formats: tuple[str, ...],
     check: bool,
@@ -82,7 +83,7 @@ def tables(
         readings=names,
         measurements=measurements,
         rounds=rounds,
-        changes=Changes(bandwidth_bit_per_s=bandwidth_bit_per_s, batches=batches),  # type: ignore[arg-type]
+        changes=Changes(bandwidth_bit_per_s=bandwidth_bit_per_s, batches=batches),
     )
     report = build_report(request)
     text = printout(report.tables, report.manifest, formats[0] if formats and out is None else "terminal")

@@ -19,8 +19,8 @@ def computed(says: str) -> tuple[list[float], list[float], str]:
 @pytest.mark.parametrize(
     ("says", "from_printed", "from_unrounded", "result"),
     [
-        ("Q-FedUpdate needs fewer rounds than FloatFL", [], [35.0, 12.5, 20.0], "agrees, used to infer"),
-        ("Q-FedUpdate needs fewer rounds than QuanFL", [], [40.91, 30.0, 33.33], "agrees, used to infer"),
+        ("Q-FedUpdate needs fewer rounds than FloatFL", [], [35.0, 12.5, 20.0], "agrees (used to infer)"),
+        ("Q-FedUpdate needs fewer rounds than QuanFL", [], [40.91, 30.0, 33.33], "agrees (used to infer)"),
         ("Q-FedUpdate needs fewer rounds than Q-FedAvg", [], [43.48, 80.0, 30.07], "differs"),
         ("Q-FedAvg converges slower", [], [4.375], "differs"),
         ("Q-FedAvg needs more rounds", [], [1.143], "differs"),
