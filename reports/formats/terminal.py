@@ -15,7 +15,7 @@ from reports.table import Cell, Column, Table, Tone
 _STYLES: dict[Tone, str] = {"plain": "", "good": "green", "warn": "yellow", "bad": "red", "faint": "dim"}
 _PLAIN_WIDTH = 160
 _MOST_ROWS = 200
-_LONG_TEXT = 40  # a column of longer texts may be wrapped
+_LONG_TEXT = {False: 40, True: 24}  # wide, compact: a column of longer texts may be wrapped
 
 
 def to_terminal(
@@ -68,12 +68,14 @@ def _show(console: Console, table: Table, *, ascii_only: bool) -> None:
 
 
 def _needed(table: Table, rows: Iterable[tuple[Cell, ...]], places: list[int], gap: int, *, short: bool) -> int:
-    """Return the characters a table needs beside each other; a column of long texts may shrink to ``_LONG_TEXT``."""
+    """Return the characters a table needs beside each other; a column of long texts may shrink."""
     rows = list(rows)
     total = 0
     for place in places:
         texts = [_heading(table.columns[place], short), *(_said(row[place], short) for row in rows)]
-        total += min(max(cell_len(text) for text in texts), _LONG_TEXT if not table.columns[place].numeric else 10**6)
+        total += min(
+            max(cell_len(text) for text in texts), _LONG_TEXT[short] if not table.columns[place].numeric else 10**6
+        )
     return total + gap * len(places)
 
 
@@ -87,7 +89,7 @@ def _grid(
     for place in places:
         column = table.columns[place]
         texts = [_said(row[place], compact) for row in table.rows]
-        whole = column.numeric or all(cell_len(text) <= _LONG_TEXT for text in texts)
+        whole = column.numeric or all(cell_len(text) <= _LONG_TEXT[compact] for text in texts)
         shown.add_column(_heading(column, compact), justify="right" if column.numeric else "left", no_wrap=whole)
     for row in rows:
         shown.add_row(*(Text(_said(row[place], compact), style=_STYLES[row[place].tone]) for place in places))
