@@ -93,11 +93,8 @@ def _as_asked(batch: BatchCost, question: Question) -> BatchCost:
 def _notes(question: Question, costing: Costing) -> Iterator[str]:
     """Yield what a person should know about what they changed."""
     changed = set(question.changed)
-    if (
-        "rounds" in changed
-        and costing.explained.complete
-        and not changed >= {"epochs", "download_bytes", "upload_bytes"}
-    ):
+    from_reading = {"epochs", "download_bytes", "upload_bytes"} - changed
+    if "rounds" in changed and costing.explained.complete and from_reading:
         yield (
             f"Epochs and payloads that you did not give are reading {question.reading}'s. Readings are equal for the"
             " paper's own rounds only: the other one gives another time for yours."

@@ -100,7 +100,15 @@ def test_cost_of_what_one_gives_says_so(fedjoule: Run, phone: Path) -> None:
     assert "Energy not counted: radio (download)." in done.stdout
     assert "the other one gives another" in done.stdout
     manifest = done.stdout[done.stdout.index("command: fedjoule cost") :].replace("\n", " ")
-    for given in ("method = qfedupdate", "rounds = 100", "wait_s = 2.0", "upload_w = 1.5", "wait_w = 0.5"):
+    for given in (
+        "method = qfedupdate",
+        "device = pixel8",
+        "dataset = cifar10",
+        "rounds = 100",
+        "wait_s = 2.0",
+        "upload_w = 1.5",
+        "wait_w = 0.5",
+    ):
         assert given in manifest
 
 

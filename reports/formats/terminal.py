@@ -73,9 +73,8 @@ def _needed(table: Table, rows: Iterable[tuple[Cell, ...]], places: list[int], g
     total = 0
     for place in places:
         texts = [_heading(table.columns[place], short), *(_said(row[place], short) for row in rows)]
-        total += min(
-            max(cell_len(text) for text in texts), _LONG_TEXT[short] if not table.columns[place].numeric else 10**6
-        )
+        longest = max(cell_len(text) for text in texts)
+        total += longest if table.columns[place].numeric else min(longest, _LONG_TEXT[short])
     return total + gap * len(places)
 
 

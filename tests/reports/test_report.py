@@ -238,6 +238,12 @@ def test_own_rows_come_only_with_the_tables_they_belong_to(phone: Path) -> None:
     assert len(build_report(Request(tables=("claims",), measurements=(phone,))).tables) == 1
 
 
+def test_claims_are_computed_under_the_reading_that_is_asked_for() -> None:
+    (claims,) = build_report(Request(tables=("claims",), readings=("epochs1_fp32_payload",))).tables
+    assert claims.title.endswith("epochs1_fp32_payload")
+    assert set(claims.data["reading"]) == {"epochs1_fp32_payload"}
+
+
 def test_a_reading_named_twice_is_shown_once() -> None:
     assert len(build_report(Request(tables=("4",), readings=("epochs4_int8_payload",) * 2)).tables) == 1
 
