@@ -6,9 +6,9 @@ from typing import Any
 
 import pandas as pd
 
+from profiler.columns import same_conditions
 from profiler.names import did_you_mean, fold
 from profiler.sheet import Problem, TableError
-from profiler.table import same_conditions
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,9 @@
 
 import pandas as pd
 
+from profiler.columns import PLAUSIBLE_POWER_W, implied_power_w
 from profiler.names import fold
-from profiler.table import PLAUSIBLE_POWER_W, implied_power_w, paper_table
+from profiler.table import paper_table
 
 # A complete batch so many times faster or slower than every published one of its kind is worth a second look: it is
 # what a wrong unit in both time and energy looks like, or a sample's cost taken for a batch's.

@@ -5,8 +5,9 @@ from typing import Any
 
 import pandas as pd
 
+from profiler.columns import implied_power_w
 from profiler.names import fold, printable
-from profiler.table import implied_power_w, paper_table
+from profiler.table import paper_table
 from reports.printed import Row, printed_table
 from reports.table import VERDICT, Cell, Column, Table, number, plain_number, verdict_cell
 from reports.verdict import Verdict, judge

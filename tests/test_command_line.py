@@ -336,7 +336,9 @@ def test_a_reader_that_goes_away_is_no_error() -> None:
     "words", [["tables"], ["--help"], ["cost", "--device", "xiaomi10", "--dataset", "femnist", "--processor", "dsp"]]
 )
 def test_no_command_imports_what_it_does_not_need(words: list[str]) -> None:
-    heavy = ["torch", "simpy", "adb_shell", "matplotlib"] + (["pandas", "numpy", "rich"] if words == ["--help"] else [])
+    heavy = ["torch", "simpy", "adb_shell", "matplotlib", "pandera"] + (
+        ["pandas", "numpy", "rich"] if words == ["--help"] else []
+    )
     code = (
         "import sys, atexit\n"
         f"loaded = lambda: [name for name in {heavy!r} if name in sys.modules]\n"

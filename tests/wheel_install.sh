@@ -8,7 +8,8 @@ trap 'rm -rf "$folder"' EXIT
 "$PYTHON" -m venv "$folder/venv"
 "$folder/venv/bin/python" -m pip --disable-pip-version-check --quiet install --constraint constraints.txt "$folder"/dist/*.whl
 cd "$folder"
-"$folder/venv/bin/fedjoule" tables --check --out "$folder/out" >"$folder/printed"
+"$folder/venv/bin/fedjoule" tables --check >"$folder/printed"
+"$folder/venv/bin/fedjoule" tables --out "$folder/out" >/dev/null
 found=$(grep -c '36 cells: 34 within rounding, 2 truncated.' "$folder/printed")
 [ "$found" = 2 ] || { echo "wheel: Table 4 is not reproduced for both readings"; exit 1; }
 for module in torch simpy adb_shell pytest; do

@@ -7,17 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from profiler.columns import COLUMNS, PRECISIONS, PROCESSORS, PROVENANCES, REQUIRED, STAGES, implied_power_w
 from profiler.plausibility import plausibility_warnings, power_warnings, speed_warnings
 from profiler.sheet import MAX_BYTES, MAX_ROWS, TableError
 from profiler.table import (
-    COLUMNS,
-    PRECISIONS,
-    PROCESSORS,
-    PROVENANCES,
-    REQUIRED,
-    STAGES,
     check_table,
-    implied_power_w,
     paper_table,
     read_table,
     write_table,
@@ -204,6 +198,7 @@ def test_a_column_of_the_wrong_type_in_memory_is_a_table_error(column: str, valu
 def test_the_shipped_tables_are_valid_and_of_plausible_power(name: str, rows: int) -> None:
     table = paper_table(name)
     assert len(table) == rows
+    pd.testing.assert_frame_equal(check_table(table), table)
     assert plausibility_warnings(table) == []
     assert table["provenance"].isin(["published", "inferred"]).all()
     assert table["source"].str.contains(r"p\. \d").all()
