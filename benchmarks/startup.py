@@ -24,11 +24,11 @@ def best(command: list[str], repeats: int = 7) -> float:
 def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         python = best([sys.executable, "-c", "pass"])
-        libraries = best([sys.executable, "-c", "import click, pandas, pandera.pandas, rich.table"])
+        libraries = best([sys.executable, "-c", "import click, pandas, rich.table"])
         rows = [
             ("python -c pass", python, python),
             ("fedjoule --help", best([FEDJOULE, "--help"]), python),
-            ("import pandas, pandera, rich", libraries, libraries),
+            ("import click, pandas, rich", libraries, libraries),
             ("fedjoule tables", best([FEDJOULE, "tables"]), libraries),
             ("fedjoule tables --out (all files)", best([FEDJOULE, "tables", "--out", folder], 3), libraries),
         ]
