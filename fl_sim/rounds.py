@@ -2,12 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from costmodel.workload import workloads
 from fl_sim.method import METHODS
 from profiler.names import did_you_mean, fold
-from profiler.sheet import Problem, Sheet, TableError, read_sheet
+from profiler.sheet import Problem, Sheet, TableError
 
 REQUIRED = ("method", "dataset", "rounds")
 COLUMNS = (*REQUIRED, "epochs", "clients_per_round", "accuracy_pct", "source")
@@ -24,11 +23,6 @@ class Rounds:
     clients_per_round: int | None
     accuracy_pct: float | None
     source: str
-
-
-def read_rounds(path: str | Path) -> Mapping[tuple[str, str], Rounds]:
-    """Return the rounds in the CSV file ``path``, see ``rounds_of``."""
-    return rounds_of(read_sheet(path))
 
 
 def rounds_of(sheet: Sheet) -> Mapping[tuple[str, str], Rounds]:

@@ -43,9 +43,8 @@ def _paper_table(name: str) -> pd.DataFrame:
 def check_table(table: pd.DataFrame, file: str = "table", lines: Iterable[int] | None = None) -> pd.DataFrame:
     """Return ``table`` with all ``COLUMNS`` in order and their types, or raise TableError with every bad cell.
 
-    Empty text becomes missing.
-
-    ``lines`` gives each row its line in ``file``; by default the line it has after ``write_table``.
+    Empty text becomes missing. ``lines`` gives each row its line in ``file``; by default the line it has after
+    ``write_table``.
     """
     problems = _column_problems(table.columns, file)
     if problems:

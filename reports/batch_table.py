@@ -54,8 +54,8 @@ def batch_table(which: int) -> Table:
         )
         data.append(
             {name: row[name] for name in (*_KEY, "time_ms", "energy_mj", "power_w", "provenance", "source", "note")}
-            | {"time_printed": printed["time_ms"], "time_verdict": time_verdict.value}
-            | {"energy_printed": printed["energy_j"], "energy_verdict": energy_verdict.value}
+            | {"time_ms_printed": printed["time_ms"], "time_verdict": time_verdict.value}
+            | {"energy_j_printed": printed["energy_j"], "energy_verdict": energy_verdict.value}
         )
         star = "* inferred, not measured: " if inferred else ""
         doubts |= dict.fromkeys(f"{star}{doubt}" for doubt in row["note"].split("; ")[: 1 if inferred else None])

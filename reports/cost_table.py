@@ -1,7 +1,7 @@
 """One configuration explained line by line: every number, its unit, and where it came from."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Container, Iterable, Mapping
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import pandas as pd
@@ -53,7 +53,7 @@ def explain_plan(batch: BatchCost, method: Method, reading: Reading, given: Mapp
     sources = dict.fromkeys(values, f"reading {reading.name}")
     sources |= {"batch_size": "the measurement", "rounds": "not given; --rounds"}
     workload = workload_for(batch.model, batch.dataset)
-    if workload is not None and workload.name in reading.workloads:
+    if workload is not None:
         read = read_plan(reading, workload, method)
         own = {"clients", "samples_per_client"}
         known = {field.name: getattr(read, field.name) for field in fields(Plan)}
@@ -78,19 +78,26 @@ def explain_plan(batch: BatchCost, method: Method, reading: Reading, given: Mapp
 
 @dataclass(frozen=True)
 class Costing:
-    """One configuration to be explained: a batch cost, the method, the plan with its sources, and what is added."""
+    """One configuration to be explained: a batch cost, the method, the plan with its sources, and what is added.
+
+    ``time_ms`` and ``energy_mj`` are a person's what-if, and stand for the batch's own where they are not None.
+    """
 
     batch: BatchCost
     method: Method
     explained: ExplainedPlan
     power: PhasePower
-    wait_s: float
+    wait_s: float = 0.0
+    time_ms: float | None = None
+    energy_mj: float | None = None
 
     def entries(self) -> list["_Entry"]:
         """Return a line for every number that goes in or comes out."""
-        result = converge(self.explained.plan, self.batch, self.power, self.wait_s)
+        asked = {name: value for name in ("time_ms", "energy_mj") if (value := getattr(self, name)) is not None}
+        batch = replace(self.batch, **asked)
+        result = converge(self.explained.plan, batch, self.power, self.wait_s)
         return [
-            *_measurement_lines(self.batch),
+            *_measurement_lines(batch, asked),
             *_plan_lines(self.explained),
             *_round_lines(result, self.power),
             *_run_lines(result, self.explained.sources),
@@ -108,6 +115,7 @@ def cost_table(costing: Costing, unchanged: Costing | None, mode: str, notes: It
         *([f"About the measurement: {printable(batch.note, 300)}"] if batch.note else []),
         *notes,
     ]
+    data = [vars(entry) | ({"unchanged": before[place]} if before else {}) for place, entry in enumerate(entries)]
     beside = [Column("unchanged", numeric=True)] if before else []
     return Table(
         name="cost",
@@ -125,7 +133,7 @@ def cost_table(costing: Costing, unchanged: Costing | None, mode: str, notes: It
             )
             for place, entry in enumerate(entries)
         ),
-        data=pd.DataFrame([vars(entry) for entry in entries]).assign(mode=mode),
+        data=pd.DataFrame(data).assign(mode=mode),
         notes=tuple(known),
     )
 
@@ -142,13 +150,16 @@ class _Entry:
     origin: str
 
 
-def _measurement_lines(batch: BatchCost) -> list[_Entry]:
+def _measurement_lines(batch: BatchCost, asked: Container[str]) -> list[_Entry]:
+    """Return the lines about the batch; what was ``asked`` is the person's and no measurement."""
     origin = printable(f"{batch.table}: {batch.source} ({batch.provenance or 'provenance not stated'})", 120)
+    time_from = "you: --time-ms" if "time_ms" in asked else origin
+    energy_from = "you: --energy-mj" if "energy_mj" in asked else origin
     energy = batch.energy_mj
     power = _Entry("implied mean power", None if energy is None else energy / batch.time_ms, "W", "energy / time")
     return [
-        _Entry("time per batch", batch.time_ms, "ms", origin),
-        _Entry("energy per batch", energy, "mJ", origin if energy is not None else "not measured"),
+        _Entry("time per batch", batch.time_ms, "ms", time_from),
+        _Entry("energy per batch", energy, "mJ", energy_from if energy is not None else "not measured"),
         power,
     ]
 

@@ -1,11 +1,12 @@
 """A question to ``fedjoule cost``: which configuration, under which settings, and what if some were others?"""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from costmodel.batch import BatchCost, find_batch_cost
 from costmodel.round import PhasePower
+from costmodel.workload import workload_for
 from fl_sim.method import find_method
 from fl_sim.reading import find_reading
 from profiler.names import fold
@@ -53,18 +54,20 @@ def answer(question: Question, own: Sequence[BatchCost]) -> tuple[Table, Mapping
     method = default_method(batch) if question.method is None else find_method(question.method)
     reading = find_reading(question.reading)
     costing = Costing(
-        batch=_as_asked(batch, question),
+        batch=batch,
         method=method,
         explained=explain_plan(batch, method, reading, question.plan),
         power=question.power,
         wait_s=question.wait_s,
+        time_ms=question.time_ms,
+        energy_mj=question.energy_mj,
     )
     mode, unchanged = "paper's rounds, own costs" if is_own else "paper", None
     if not costing.explained.complete:
         mode = "your settings, own costs"
     elif question.changed:
         mode += ", inputs changed"
-        unchanged = Costing(batch, method, explain_plan(batch, method, reading, {}), PhasePower(), 0.0)
+        unchanged = Costing(batch, method, explain_plan(batch, method, reading, {}), PhasePower())
     table = cost_table(costing, unchanged, mode, tuple(_notes(question, costing)))
     chosen = {name: value for name, value in question.wanted.items() if value is not None}
     return table, {"method": method.name, "reading": reading.name, **chosen, **question.changed}
@@ -81,18 +84,16 @@ def _find(wanted: Mapping[str, Any], own: Sequence[BatchCost]) -> tuple[BatchCos
     return found, found in own
 
 
-def _as_asked(batch: BatchCost, question: Question) -> BatchCost:
-    """Return the batch cost with the time and energy that were asked about; its source says so."""
-    given = {name: getattr(question, name) for name in ("time_ms", "energy_mj") if getattr(question, name) is not None}
-    if not given:
-        return batch
-    options = " ".join(f"--{name.replace('_', '-')}" for name in given)
-    return replace(batch, **given, source=f"you: {options}, else {batch.source}")
-
-
 def _notes(question: Question, costing: Costing) -> Iterator[str]:
-    """Yield what a person should know about what they changed."""
+    """Yield what a person should know about what they changed, and where measurement and rounds do not match."""
     changed = set(question.changed)
+    batch = costing.batch
+    workload = workload_for(batch.model, batch.dataset)
+    if workload is not None and batch.batch_size != workload.batch_size and "rounds" not in changed:
+        yield (
+            f"Measured at batch size {batch.batch_size}; the rounds were inferred for {workload.batch_size},"
+            " and another batch size may need others: --rounds."
+        )
     from_reading = {"epochs", "download_bytes", "upload_bytes"} - changed
     if "rounds" in changed and costing.explained.complete and from_reading:
         yield (

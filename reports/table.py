@@ -49,9 +49,8 @@ class Cell:
 class Table:
     """One table. ``mode`` says what it is made of (docs/reference/output_files.md); ``data`` is long-form.
 
-    ``name`` is its file's stem.
-
-    ``headline`` is how it came out, in a sentence; ``notes`` are footnotes: what is inferred, not counted, doubted.
+    ``name`` is its file's stem, ``headline`` is how it came out, in a sentence; ``notes`` are footnotes: what is
+    inferred, not counted, doubted.
     """
 
     name: str

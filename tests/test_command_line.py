@@ -116,11 +116,25 @@ def test_cost_asks_what_if_a_batch_were_faster(fedjoule: Run) -> None:
     words = ["cost", "--device", "xiaomi10", "--dataset", "cifar10", "--processor", "dsp"]
     done = fedjoule(*words, "--time-ms", "198.5", "--energy-mj", "550")
     assert (done.returncode, done.stderr) == (0, "")
-    assert re.search(r"time per batch +397 +198\.5 +ms +table2\.csv: you: --time-ms --energy-mj, else", done.stdout)
+    assert re.search(r"time per batch +397 +198\.5 +ms +you: --time-ms$", done.stdout, re.MULTILINE)
+    assert re.search(r"energy per batch +1,100 +550 +mJ +you: --energy-mj$", done.stdout, re.MULTILINE)
     assert re.search(r"time to converge +1\.7697 +1\.4682 +h", done.stdout)
     assert re.search(r"energy per client +3\.0078 +1\.5039 +kJ", done.stdout)
-    assert "implied power changed" in fedjoule(*words, "--time-ms", "198.5").stdout
+    assert "(published)" not in done.stdout  # what was asked is nobody's measurement
+    only_time = fedjoule(*words, "--time-ms", "198.5").stdout
+    assert "implied power changed" in only_time
+    assert re.search(r"energy per batch +1,100 +1,100 +mJ +table2\.csv: .*\(published\)$", only_time, re.MULTILINE)
+    lines = fedjoule(*words, "--time-ms", "198.5", "--format", "csv").stdout.splitlines()
+    assert lines[0] == "quantity,value,unit,origin,unchanged,mode"
+    assert lines[1] == 'time per batch,198.5,ms,you: --time-ms,397.0,"paper, inputs changed"'
     assert "its power adds nothing" in fedjoule(*words, "--idle-w", "0.3").stdout
+
+
+def test_another_batch_size_than_the_rounds_were_inferred_for_is_said(fedjoule: Run, write: Write) -> None:
+    path = write(f"{HEADER}\nPixel 8,cpu,int8,VGG-16,CIFAR-10,32,total,700,2000,s\n")
+    words = ["cost", "--measurements", path, "--device", "pixel8"]
+    assert "Measured at batch size 32; the rounds were inferred for 64" in fedjoule(*words).stdout
+    assert "Measured at batch size" not in fedjoule(*words, "--rounds", "200").stdout
 
 
 def test_options_beside_the_plan_change_the_mode_too(fedjoule: Run) -> None:
@@ -348,6 +362,16 @@ def test_no_command_imports_what_it_does_not_need(words: list[str]) -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 0
     assert done.stderr.strip() == "LOADED []"
+
+
+def test_the_choices_are_those_of_the_report() -> None:
+    from reports.commands import tables as command
+    from reports.files import FILE_FORMATS
+    from reports.report import TABLES
+
+    choices = {option.name: getattr(option.type, "choices", None) for option in command.tables.params}
+    assert list(choices["which"] or ()) == list(TABLES)
+    assert command._FILE_FORMATS == FILE_FORMATS
 
 
 def test_help_has_examples_and_the_version_is_the_packages(fedjoule: Run) -> None:

@@ -8,6 +8,8 @@ from click.shell_completion import CompletionItem
 
 from reports.commands.options import bandwidth, batches, measurements, warn
 
+_CHOOSING = ("model", "dataset", "processor", "precision", "batch_size", "conditions")
+
 
 def _complete(column: str) -> Any:
     """Return a completer over a column of the shipped tables, which reads them without pandas."""
@@ -100,6 +102,3 @@ def cost(
     table, parameters = answer(question, batch_costs(own))
     click.echo(printout([table], manifest("fedjoule cost", parameters, inputs), form), nl=False)
     warn([line for name, entry in own.items() for line in plausibility_warnings(entry, name)])
-
-
-_CHOOSING = ("model", "dataset", "processor", "precision", "batch_size", "conditions")

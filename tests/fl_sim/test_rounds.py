@@ -5,14 +5,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fl_sim.rounds import COLUMNS, read_rounds
-from profiler.sheet import TableError
+from fl_sim.rounds import COLUMNS, rounds_of
+from profiler.sheet import TableError, read_sheet
 
 Write = Callable[[str], Path]
 
 
 def test_rounds_need_three_columns_and_names_in_any_spelling(write: Write) -> None:
-    found = read_rounds(write("method,dataset,rounds\nQ-FedUpdate,CIFAR-10,180\nfloatfl,femnist,90\n"))
+    found = rounds_of(read_sheet(write("method,dataset,rounds\nQ-FedUpdate,CIFAR-10,180\nfloatfl,femnist,90\n")))
     assert {key: value.rounds for key, value in found.items()} == {
         ("qfedupdate", "cifar10"): 180,
         ("floatfl", "femnist"): 90,
@@ -23,7 +23,7 @@ def test_rounds_need_three_columns_and_names_in_any_spelling(write: Write) -> No
 
 def test_a_run_may_state_its_settings(write: Write) -> None:
     text = f"{','.join(COLUMNS)}\nqfedavg,femnist,900,1,20,80.1,runs/a\n"
-    run = read_rounds(write(text))["qfedavg", "femnist"]
+    run = rounds_of(read_sheet(write(text)))["qfedavg", "femnist"]
     assert (run.epochs, run.clients_per_round, run.accuracy_pct, run.source) == (1, 20, 80.1, "runs/a")
 
 
@@ -48,7 +48,7 @@ def test_a_run_may_state_its_settings(write: Write) -> None:
 )
 def test_a_bad_row_is_named(row: str, column: str, write: Write) -> None:
     with pytest.raises(TableError) as caught:
-        read_rounds(write(f"{','.join(COLUMNS)}\n{row}\n"))
+        rounds_of(read_sheet(write(f"{','.join(COLUMNS)}\n{row}\n")))
     assert [problem.column for problem in caught.value.problems] == [column]
 
 
@@ -58,7 +58,7 @@ def test_a_bad_row_is_named(row: str, column: str, write: Write) -> None:
 )
 def test_a_bad_header_is_named(header: str, rule: str, write: Write) -> None:
     with pytest.raises(TableError, match=rule):
-        read_rounds(write(f"{header}\n{','.join('x' for _ in header.split(','))}\n"))
+        rounds_of(read_sheet(write(f"{header}\n{','.join('x' for _ in header.split(','))}\n")))
 
 
 @pytest.fixture(scope="session")
@@ -70,6 +70,6 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_no_file_raises_anything_but_a_table_error(text: str, file: Path) -> None:
     file.write_text(f"method,dataset,rounds\n{text}", encoding="utf-8", errors="replace")
     try:
-        read_rounds(file)
+        rounds_of(read_sheet(file))
     except TableError as error:
         assert error.problems
