@@ -25,6 +25,7 @@ format: $(VENV)/.dev ## put the code into the house format
 
 bench: $(VENV)/.dev ## benchmarks, as ratios against a peer in the same run
 	$(BIN)/python benchmarks/recost.py
+	$(BIN)/python benchmarks/pipeline.py
 	$(BIN)/python benchmarks/startup.py
 
 wheel: $(VENV)/.dev ## build the wheel, install it in a new environment, run it outside the checkout

@@ -48,7 +48,7 @@ def batch_costs(tables: Mapping[str, pd.DataFrame]) -> tuple[BatchCost, ...]:
     """
     costs: dict[tuple[object, ...], BatchCost] = {}
     for name, table in tables.items():
-        _refuse_emulated(table, name)
+        refuse_emulated(table, name)
         for row in table[table["stage"] == "total"].to_dict("records"):
             cost = _batch_cost(row, name)
             key = (*_configuration(cost), same_conditions(cost.conditions))
@@ -101,7 +101,8 @@ def find_batch_cost(
     return found[0]
 
 
-def _refuse_emulated(table: pd.DataFrame, name: str) -> None:
+def refuse_emulated(table: pd.DataFrame, name: str) -> None:
+    """Raise TableError if a table holds a row that was timed under emulation; ``name`` is its file."""
     emulated = table.index[table["provenance"] == "emulated"]
     if len(emulated):
         rule = (

@@ -32,6 +32,11 @@ def write_bundle(folder: str | Path, files: Mapping[str, bytes]) -> None:
         raise
 
 
+def write_file(path: Path, content: bytes) -> None:
+    """Write one file, aside first, like `write_bundle`. The folder is made if it is missing."""
+    write_bundle(path.parent, {path.name: content})
+
+
 def _write(path: Path, content: bytes, final: Path) -> None:
     try:
         with open(path, "wb") as file:

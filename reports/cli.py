@@ -12,6 +12,7 @@ import click
 _COMMANDS = {
     "tables": "reports.commands.tables",
     "cost": "reports.commands.cost",
+    "pipeline": "reports.commands.pipeline",
     "completion": "reports.commands.completion",
 }
 

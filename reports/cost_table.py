@@ -1,12 +1,13 @@
 """One configuration explained line by line: every number, its unit, and where it came from."""
 
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import pandas as pd
 
 from costmodel.batch import BatchCost
+from costmodel.overlap import Pipelined
 from costmodel.round import PhasePower, count_batches
 from costmodel.workload import workload_for
 from fl_sim.converge import Convergence, converge
@@ -90,11 +91,14 @@ class Costing:
     wait_s: float = 0.0
     time_ms: float | None = None
     energy_mj: float | None = None
+    pipelined: Pipelined | None = None
 
     def entries(self) -> list["_Entry"]:
         """Return a line for every number that goes in or comes out."""
-        asked = {name: value for name in ("time_ms", "energy_mj") if (value := getattr(self, name)) is not None}
-        batch = replace(self.batch, **asked)
+        given = {"time_ms": self.time_ms, "energy_mj": self.energy_mj}
+        asked: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+        batch = replace(self.batch if self.pipelined is None else self.pipelined.cost, **asked)
+        asked |= {"overlap": self.pipelined.how} if self.pipelined is not None and self.pipelined.changed else {}
         result = converge(self.explained.plan, batch, self.power, self.wait_s)
         return [
             *_measurement_lines(batch, asked),
@@ -150,17 +154,20 @@ class _Entry:
     origin: str
 
 
-def _measurement_lines(batch: BatchCost, asked: Container[str]) -> list[_Entry]:
+def _measurement_lines(batch: BatchCost, asked: Mapping[str, object]) -> list[_Entry]:
     """Return the lines about the batch; what was ``asked`` is the person's and no measurement."""
     origin = printable(f"{batch.table}: {batch.source} ({batch.provenance or 'provenance not stated'})", 120)
     time_from = "you: --time-ms" if "time_ms" in asked else origin
-    energy_from = "you: --energy-mj" if "energy_mj" in asked else origin
-    energy = batch.energy_mj
-    power = _Entry("implied mean power", None if energy is None else energy / batch.time_ms, "W", "energy / time")
+    measured_from = origin if batch.energy_mj is not None else "not measured"
+    energy_from = "you: --energy-mj" if "energy_mj" in asked else measured_from
+    if "overlap" in asked:
+        time_from = str(asked["overlap"])
+        energy_from = "unknown; --idle-power-w" if batch.energy_mj is None else "measured + idle power x change in time"
+    power_w = None if batch.energy_mj is None else batch.energy_mj / batch.time_ms
     return [
         _Entry("time per batch", batch.time_ms, "ms", time_from),
-        _Entry("energy per batch", energy, "mJ", energy_from if energy is not None else "not measured"),
-        power,
+        _Entry("energy per batch", batch.energy_mj, "mJ", energy_from),
+        _Entry("implied mean power", power_w, "W", "energy / time"),
     ]
 
 

@@ -18,7 +18,7 @@ _BARS = {
     "Q-FedUpdate (H)": ("high DSP\nXiaomi 11 Pro", "#00674a"),
 }
 _METRICS = {"energy_kj": "energy per client (kJ)", "time_h": "time to converge (h)"}
-_SETTINGS: Any = {"svg.hashsalt": "fedjoule", "svg.fonttype": "path", "font.family": "DejaVu Sans", "font.size": 8}
+SETTINGS: Any = {"svg.hashsalt": "fedjoule", "svg.fonttype": "path", "font.family": "DejaVu Sans", "font.size": 8}
 
 
 def figure6_data(rows: Iterable[Row4]) -> pd.DataFrame:
@@ -49,12 +49,16 @@ def figure6(data: pd.DataFrame, caption: str) -> tuple[bytes, bytes]:
 
     A bar whose batch time is inferred is hatched and starred. ``caption`` says mode and reading.
     """
-    with mpl.rc_context(_SETTINGS):
-        figure = _draw(data, caption)
-        svg, png = io.BytesIO(), io.BytesIO()
-        figure.savefig(svg, format="svg", metadata={"Date": None, "Creator": None})
-        figure.savefig(png, format="png", metadata={"Software": None})
-        return svg.getvalue(), png.getvalue()
+    with mpl.rc_context(SETTINGS):
+        return rendered(_draw(data, caption))
+
+
+def rendered(figure: Figure) -> tuple[bytes, bytes]:
+    """Return a figure as (SVG, PNG), without date and maker, so that the same figure gives the same bytes."""
+    svg, png = io.BytesIO(), io.BytesIO()
+    figure.savefig(svg, format="svg", metadata={"Date": None, "Creator": None})
+    figure.savefig(png, format="png", metadata={"Software": None})
+    return svg.getvalue(), png.getvalue()
 
 
 def _draw(data: pd.DataFrame, caption: str) -> Figure:

@@ -2,8 +2,11 @@
 
 from collections.abc import Iterable, Mapping
 
+from reports.formats.page import Picture, to_page
 from reports.report import Report
 
+_FIGURE6 = "Figure 6. Energy and time to converge by processor"
+_FIGURE6_ABOUT = "Bars are computed, diamonds are printed in Table 4."
 FILE_FORMATS = ("markdown", "csv", "latex", "html", "svg", "png")
 
 
@@ -14,7 +17,7 @@ def report_files(report: Report, formats: Iterable[str]) -> Mapping[str, bytes]:
     """
     chosen = set(formats)
     files: dict[str, str | bytes] = {"manifest.json": report.manifest.to_json()}
-    figure: tuple[str, str] | None = None
+    pictures: list[Picture] = []
     if "4" in report.request.tables and chosen & {"html", "svg", "png"}:
         from reports.figures import figure6, figure6_data
         from reports.formats.csv import frame_to_csv
@@ -25,7 +28,7 @@ def report_files(report: Report, formats: Iterable[str]) -> Mapping[str, bytes]:
         data = figure6_data(paper_rows(reading, changes)).assign(mode=mode, reading=reading.name)
         caption = f"mode: {mode}, reading {reading.name}"
         svg, png = figure6(data, caption)
-        figure = svg.decode(), caption
+        pictures = [Picture("figure6", _FIGURE6, f"{caption}. {_FIGURE6_ABOUT}", svg.decode())]
         files["figure6.csv"] = frame_to_csv(data)
         files |= {"figure6.svg": svg} if "svg" in chosen else {}
         files |= {"figure6.png": png} if "png" in chosen else {}
@@ -38,9 +41,7 @@ def report_files(report: Report, formats: Iterable[str]) -> Mapping[str, bytes]:
 
         files["tables.tex"] = to_latex(report.tables, report.manifest)
     if "html" in chosen:
-        from reports.formats.page import to_page
-
-        files["tables.html"] = to_page(report.tables, report.manifest, report.summary, figure)
+        files["tables.html"] = to_page(report.tables, report.manifest, report.summary, pictures)
     if "csv" in chosen:
         from reports.formats.csv import to_csv
 

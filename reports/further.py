@@ -7,14 +7,13 @@ import pandas as pd
 from costmodel.batch import BatchCost
 from costmodel.round import PhasePower
 from costmodel.workload import Workload, workloads
-from fl_sim.converge import converge
 from fl_sim.method import METHODS
 from fl_sim.plan import read_plan, with_rounds
 from fl_sim.reading import Reading
 from fl_sim.rounds import Rounds
 from profiler.names import fold, printable
 from reports.table import Cell, Column, Table, number
-from reports.table4 import NO_CHANGES, NOT_COUNTED, Changes, Row4, row_figures
+from reports.table4 import NO_CHANGES, NOT_COUNTED, Changes, Row4, overlap_notes, row_figures
 
 MeasuredRounds = Mapping[tuple[str, str], Rounds]
 
@@ -43,8 +42,8 @@ def further_rows(
             names = [f"{method.title} on {cost.device} {cost.processor}" for cost in fitting]
             for cost, name in zip(fitting, names, strict=True):
                 title = f"{name} ({cost.conditions or 'no conditions'})" if names.count(name) > 1 else name
-                result = converge(changes.apply(plan), cost)
-                rows.append(Row4(workload, method, title, result, run=run))
+                result, changed = changes.converge(plan, cost)
+                rows.append(Row4(workload, method, title, result, run=run, overlap=changed.how))
     return tuple(rows)
 
 
@@ -109,6 +108,11 @@ def _further_notes(rows: Sequence[Row4], reading: Reading, rounds_from: str | No
         )
     if changes.words:
         yield f"Changed: {changes.words}."
+    yield from overlap_notes(changes)
+    if changes.pipelining.overlap != "as-measured":
+        left = sorted({row.title for row in rows if row.overlap.startswith("left as measured")})
+        if left:
+            yield f"Left as measured, because no stages were: {printable('; '.join(left), 300)}."
     yield "A dash means not measured."
     yield NOT_COUNTED.format(", ".join(PhasePower().not_counted))
 

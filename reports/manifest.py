@@ -10,7 +10,7 @@ from importlib import metadata, resources
 
 _SHIPPED = {
     "profiler": ("paper/stages.csv", "paper/table1.csv", "paper/table2.csv", "paper/table3.csv"),
-    "costmodel": ("workloads.toml",),
+    "costmodel": ("workloads.toml", "paper/readings.toml"),
     "fl_sim": ("readings.toml",),
     "reports": (
         "paper/table1.csv",
@@ -20,7 +20,7 @@ _SHIPPED = {
         "paper/claims.toml",
     ),
 }
-_PACKAGES = ("fedjoule", "matplotlib", "numpy", "pandas", "pandera")
+_PACKAGES = ("fedjoule", "matplotlib", "numpy", "pandas", "pandera", "scipy", "simpy")
 
 
 @dataclass(frozen=True)

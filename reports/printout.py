@@ -25,7 +25,7 @@ def printout(tables: Sequence[Table], manifest: Manifest, form: str) -> str:
     if form == "html":
         from reports.formats.page import to_page
 
-        return to_page(tables, manifest, (), None)
+        return to_page(tables, manifest, (), ())
     if form == "csv":
         from reports.formats.csv import to_csv
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from costmodel.batch import BatchCost, find_batch_cost
+from costmodel.overlap import AS_MEASURED, Pipelining, pipelined
 from costmodel.round import PhasePower
 from costmodel.workload import workload_for
 from fl_sim.method import find_method
@@ -30,6 +31,7 @@ class Question:
     wait_s: float = 0.0
     power: PhasePower = field(default_factory=PhasePower)
     plan: Mapping[str, Any] = field(default_factory=dict)
+    pipelining: Pipelining = AS_MEASURED
 
     def __post_init__(self) -> None:
         for name, lowest in (("time_ms", 1e-6), ("energy_mj", 0.0)):
@@ -37,11 +39,19 @@ class Question:
             if value is not None and not lowest <= value <= 1e12:
                 message = f"{name} must be from {lowest:g} to 1e12 (got {value})"
                 raise ValueError(message)
+        how = self.pipelining
+        if how.overlap == "as-measured" and how.idle_w is not None:
+            message = "idle power has no effect without --overlap on or off"
+            raise ValueError(message)
+        if how.overlap != "as-measured" and (self.time_ms, self.energy_mj) != (None, None):
+            message = "--time-ms and --energy-mj state what --overlap would compute; give one or the other"
+            raise ValueError(message)
 
     @property
     def changed(self) -> Mapping[str, Any]:
         """What the person changed, by name."""
-        own = {"time_ms": self.time_ms, "energy_mj": self.energy_mj, "wait_s": self.wait_s or None}
+        own: dict[str, Any] = {"time_ms": self.time_ms, "energy_mj": self.energy_mj, "wait_s": self.wait_s or None}
+        own |= {"overlap": self.pipelining.words or None}
         return {name: value for name, value in (own | vars(self.power) | dict(self.plan)).items() if value is not None}
 
 
@@ -53,14 +63,16 @@ def answer(question: Question, own: Sequence[BatchCost]) -> tuple[Table, Mapping
     batch, is_own = _find(question.wanted, own)
     method = default_method(batch) if question.method is None else find_method(question.method)
     reading = find_reading(question.reading)
+    explained = explain_plan(batch, method, reading, question.plan)
     costing = Costing(
         batch=batch,
         method=method,
-        explained=explain_plan(batch, method, reading, question.plan),
+        explained=explained,
         power=question.power,
         wait_s=question.wait_s,
         time_ms=question.time_ms,
         energy_mj=question.energy_mj,
+        pipelined=pipelined(batch, question.pipelining, explained.plan.epochs),
     )
     mode, unchanged = "paper's rounds, own costs" if is_own else "paper", None
     if not costing.explained.complete:
@@ -100,6 +112,11 @@ def _notes(question: Question, costing: Costing) -> Iterator[str]:
             f"Epochs and payloads that you did not give are reading {question.reading}'s. Readings are equal for the"
             " paper's own rounds only: the other one gives another time for yours."
         )
+    if costing.pipelined is not None and question.pipelining.words:
+        how = costing.pipelined
+        yield f"Overlap {question.pipelining.overlap}: {how.how}."
+        if how.changed and how.cost.energy_mj is None and batch.energy_mj is not None:
+            yield "Its energy is unknown: it changes by idle power times the change in time; give --idle-power-w."
     if "time_ms" in changed and "energy_mj" not in changed:
         yield "The energy of a batch was left as measured, so its implied power changed with the time."
     if "wait_w" in changed and not question.wait_s:

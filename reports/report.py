@@ -1,12 +1,13 @@
 """A report: what one run of ``fedjoule tables`` shows, computed whole before anything is written."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pandas as pd
 
 from costmodel.batch import BatchCost, batch_costs
+from costmodel.overlap import measured_stages, without_twins
 from costmodel.workload import workloads
 from fl_sim.method import METHODS
 from fl_sim.reading import Reading, find_reading, readings
@@ -75,7 +76,11 @@ def read_measurements(paths: Iterable[Path]) -> tuple[dict[str, pd.DataFrame], t
 def build_report(request: Request) -> Report:
     """Return the report on ``request``: all files read and checked, everything computed, nothing written."""
     own, inputs = read_measurements(request.measurements)
-    costs = batch_costs(own)
+    changes = request.changes
+    if changes.pipelining.overlap != "as-measured":
+        pipelining = replace(changes.pipelining, stages=measured_stages(own))
+        changes = replace(changes, pipelining=pipelining)
+    costs = without_twins(batch_costs(own), changes.pipelining)
     measured: MeasuredRounds | None = None
     if request.rounds is not None:
         sheet = read_sheet(request.rounds)
@@ -84,15 +89,15 @@ def build_report(request: Request) -> Report:
     tables = [batch_table(int(name)) for name in request.tables if name in ("1", "2", "3")]
     if own and {"2", "3", "4"} & set(request.tables):
         tables.append(own_batch_table(own))
-    used: set[BatchCost] = set()
+    used: set[tuple[object, ...]] = set()
     for reading in request.wanted if "4" in request.tables else ():
-        tables.append(table4(reading, request.changes))
+        tables.append(table4(reading, changes))
         if own or measured is not None:
             phones = costs if measured is None else (*paper_costs(), *costs)
-            rows = further_rows(phones, reading, measured, request.changes)
-            used |= {row.result.batch for row in rows}
+            rows = further_rows(phones, reading, measured, changes)
+            used |= {_measurement(row.result.batch) for row in rows}
             rounds_from = None if request.rounds is None else file_name(request.rounds)
-            tables += [further_table(rows, reading, rounds_from, request.changes)] if rows else []
+            tables += [further_table(rows, reading, rounds_from, changes)] if rows else []
     if "stages" in request.tables:
         tables.append(stage_table())
     if "claims" in request.tables:
@@ -118,7 +123,7 @@ def _verdicts(table: Table) -> list[str]:
 
 
 def _unused(
-    name: str, costs: Iterable[BatchCost], used: set[BatchCost], measured: MeasuredRounds | None
+    name: str, costs: Iterable[BatchCost], used: set[tuple[object, ...]], measured: MeasuredRounds | None
 ) -> Iterable[str]:
     """Yield a line for every batch cost in a file that has no row in Table 4, and why."""
     mine = [cost for cost in costs if cost.table == name]
@@ -127,7 +132,7 @@ def _unused(
     known = "; ".join(f"{each.model} {each.dataset} batch {each.batch_size}" for each in workloads().values())
     precisions = sorted({method.precision for method in METHODS.values()})
     for cost in mine:
-        if cost in used:
+        if _measurement(cost) in used:
             continue
         if cost.precision not in precisions:
             why = f"no method here trains in {cost.precision}, only in {' and '.join(precisions)}"
@@ -136,6 +141,11 @@ def _unused(
         else:
             why = "no rounds are given for it" if measured is not None else "no method has rounds for it"
         yield f"{name}: {printable(cost.configuration, 200)} has no row in Table 4: {why}"
+
+
+def _measurement(cost: BatchCost) -> tuple[object, ...]:
+    """Return what tells one measured configuration from another, whatever overlap made of its time."""
+    return (cost.table, cost.configuration)
 
 
 def _parameters(request: Request) -> Mapping[str, object]:

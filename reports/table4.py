@@ -2,10 +2,12 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import pandas as pd
 
 from costmodel.batch import BatchCost, batch_costs, find_batch_cost
+from costmodel.overlap import AS_MEASURED, Pipelined, Pipelining, pipelined
 from costmodel.round import BatchRule, PhasePower
 from costmodel.workload import Workload, workloads
 from fl_sim.converge import Convergence, converge
@@ -37,18 +39,25 @@ class Changes:
 
     bandwidth_bit_per_s: float | None = None
     batches: BatchRule | None = None
+    pipelining: Pipelining = AS_MEASURED
 
     def apply(self, plan: Plan) -> Plan:
         """Return the plan with the changes."""
-        given = {name: value for name, value in vars(self).items() if value is not None}
-        return replace(plan, **given)
+        given: dict[str, Any] = {"bandwidth_bit_per_s": self.bandwidth_bit_per_s, "batches": self.batches}
+        return replace(plan, **{name: value for name, value in given.items() if value is not None})
+
+    def converge(self, plan: Plan, cost: BatchCost) -> tuple[Convergence, Pipelined]:
+        """Return what the changed plan costs with the changed batch cost, and how that came about."""
+        changed = self.apply(plan)
+        batch = pipelined(cost, self.pipelining, changed.epochs)
+        return converge(changed, batch.cost), batch
 
     @property
     def words(self) -> str:
         """The changes in words: ``bandwidth 5 Mbit/s, batches ceil``; empty if there are none."""
         rate = None if self.bandwidth_bit_per_s is None else f"bandwidth {format_rate(self.bandwidth_bit_per_s)}"
         rule = None if self.batches is None else f"batches {self.batches}"
-        return ", ".join(filter(None, (rate, rule)))
+        return ", ".join(filter(None, (rate, rule, self.pipelining.words)))
 
     def mode(self, base: str) -> str:
         """Return the mode of a table that is ``base`` but for the changes."""
@@ -68,6 +77,7 @@ class Row4:
     result: Convergence
     printed: Row | None = None
     run: Rounds | None = None
+    overlap: str = "as measured"
 
 
 def paper_costs() -> tuple[BatchCost, ...]:
@@ -89,8 +99,8 @@ def paper_rows(reading: Reading, changes: Changes = NO_CHANGES) -> tuple[Row4, .
             processor=printed["processor"],
             precision=printed["precision"],
         )
-        plan = changes.apply(read_plan(reading, workload, method))
-        rows.append(Row4(workload, method, printed["row"], converge(plan, batch), printed))
+        result, changed = changes.converge(read_plan(reading, workload, method), batch)
+        rows.append(Row4(workload, method, printed["row"], result, printed, overlap=changed.how))
     return tuple(rows)
 
 
@@ -106,11 +116,11 @@ def table4(reading: Reading, changes: Changes = NO_CHANGES) -> Table:
     rows, data = [], []
     for row in paper_rows(reading, changes):
         result, printed = row.result, row.printed or {}
-        if result.time_h is None or result.client_kj is None:
+        if result.time_h is None:
             message = f"reading {reading.name!r} has no rounds for {row.method.name} on {row.workload.name}"
             raise ValueError(message)
         inferred = result.batch.provenance == "inferred"
-        pair = judged(result.time_h, printed["time_h"]), judged(result.client_kj, printed["energy_kj"])
+        pair = judged(result.time_h, printed["time_h"]), judged(result.client_kj or 0.0, printed["energy_kj"])
         verdicts += pair
         rows.append(
             (
@@ -152,12 +162,31 @@ def table4(reading: Reading, changes: Changes = NO_CHANGES) -> Table:
         headline=f"{len(verdicts)} cells: {counts}.",
         notes=(
             *([f"Changed: {changes.words}."] if changes.words else []),
+            *overlap_notes(changes),
             f"Reading {reading.name}: {reading.title} ({reading.source}).",
             _FITTED,
             _INFERRED_TIME,
             NOT_COUNTED.format(", ".join(PhasePower().not_counted)),
         ),
     )
+
+
+def overlap_notes(changes: Changes) -> tuple[str, ...]:
+    """Return what a person should know about overlap that was switched on or off."""
+    how = changes.pipelining
+    if how.overlap == "as-measured":
+        return ()
+    notes = [
+        f"Overlap {how.overlap}: published DSP rows get stage times from reading {how.reading.upper()} of the 25 ms"
+        " transfer (inferred; E, F and G fit Table 2, 'fedjoule pipeline scenarios'); rows on the CPU have nothing to"
+        " overlap."
+    ]
+    if how.idle_w is None:
+        notes.append(
+            "Where overlap changes a time, the energy changes by idle power times that: unknown (a dash) unless"
+            " --idle-power-w, or the table's power_idle_mw, gives it."
+        )
+    return tuple(notes)
 
 
 def row_figures(row: Row4) -> dict[str, object]:
@@ -173,6 +202,7 @@ def row_figures(row: Row4) -> dict[str, object]:
         "conditions": batch.conditions,
         "batch_time_ms": batch.time_ms,
         "batch_energy_mj": batch.energy_mj,
+        "overlap": row.overlap,
         "provenance": batch.provenance,
         "source": batch.source,
         "rounds": plan.rounds,

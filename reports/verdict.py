@@ -30,7 +30,8 @@ def judge(computed: float, printed: str) -> Verdict:
         return Verdict.DIFFERS
     if abs(computed - value) <= 0.5 * 10**-digits * _SLACK:
         return Verdict.WITHIN
-    if math.floor(computed * 10**digits + 1e-9) == round(value * 10**digits):
+    scaled = computed * 10**digits
+    if round(value * 10**digits) in (math.floor(scaled), math.floor(scaled + 1e-9)):  # 3 may come out as 2.9999...
         return Verdict.TRUNCATED
     return Verdict.DIFFERS
 

@@ -47,6 +47,7 @@ def test_the_contracts_hold(copy: Path) -> None:
         ("costmodel/round.py", "import matplotlib"),
         ("reports/table4.py", "import torch"),
         ("costmodel/batch.py", "import simpy"),
+        ("fl_sim/plan.py", "import simpy"),
         ("reports/table4.py", "import adb_shell"),
     ],
 )

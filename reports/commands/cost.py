@@ -1,12 +1,15 @@
 """``fedjoule cost``: one configuration, explained line by line."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from click.shell_completion import CompletionItem
 
-from reports.commands.options import bandwidth, batches, measurements, warn
+from reports.commands.options import bandwidth, batches, measurements, overlap_options, warn
+
+if TYPE_CHECKING:
+    from costmodel.overlap import Overlap
 
 _CHOOSING = ("model", "dataset", "processor", "precision", "batch_size", "conditions")
 
@@ -45,6 +48,7 @@ def _complete(column: str) -> Any:
 @click.option("--upload-bytes", type=int, help="Bytes a client sends in a round.")
 @bandwidth
 @batches
+@overlap_options
 @click.option("--wait-s", type=float, default=0.0, help="Seconds a client waits in a round.")
 @click.option("--radio-download-w", type=float, help="Radio power while receiving.")
 @click.option("--radio-upload-w", type=float, help="Radio power while sending.")
@@ -64,6 +68,9 @@ def cost(
     time_ms: float | None,
     energy_mj: float | None,
     wait_s: float,
+    overlap: "Overlap",
+    link_reading: str,
+    idle_power_w: float | None,
     form: str,
     **options: Any,
 ) -> None:
@@ -76,11 +83,13 @@ def cost(
     Examples:
       fedjoule cost --device xiaomi10 --dataset cifar10 --processor dsp
       fedjoule cost --device xiaomi10 --dataset cifar10 --processor dsp --bandwidth 20Mbit/s --time-ms 200
+      fedjoule cost --device xiaomi10 --dataset cifar10 --processor dsp --overlap off --idle-power-w 0.8
       fedjoule cost --device xiaomi10 --dataset femnist --processor cpu --precision fp32 --method quanfl
       fedjoule cost --measurements my_phone.csv --device "Pixel 8" --dataset femnist --processor cpu \\
                     --precision int8 --radio-upload-w 1.2
     """
     from costmodel.batch import batch_costs
+    from costmodel.overlap import Pipelining, measured_stages, without_twins
     from costmodel.round import PhasePower
     from profiler.plausibility import plausibility_warnings
     from reports.manifest import manifest
@@ -98,7 +107,8 @@ def cost(
         wait_s=wait_s,
         power=PhasePower(*(options.pop(name) for name in ("radio_download_w", "radio_upload_w", "idle_w"))),
         plan=options,
+        pipelining=Pipelining(overlap, link_reading.lower(), idle_power_w, measured_stages(own)),
     )
-    table, parameters = answer(question, batch_costs(own))
+    table, parameters = answer(question, without_twins(batch_costs(own), question.pipelining))
     click.echo(printout([table], manifest("fedjoule cost", parameters, inputs), form), nl=False)
     warn([line for name, entry in own.items() for line in plausibility_warnings(entry, name)])

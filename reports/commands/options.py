@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -52,3 +53,25 @@ batches = click.option(
     type=click.Choice(["fractional", "ceil", "floor"]),
     help="How samples / batch size becomes batches.  [default: the reading's]",
 )
+
+
+def overlap_options(function: Any) -> Any:
+    """Add --overlap, --link-reading and --idle-power-w to a command."""
+    function = click.option(
+        "--idle-power-w", type=float, help="The idle phone's power: what a millisecond saved by overlap saves."
+    )(function)
+    function = click.option(
+        "--link-reading",
+        type=click.Choice(list("ABCDEFG"), case_sensitive=False),
+        metavar="A..G",
+        default="F",
+        show_default=True,
+        help="With --overlap: what the paper's 25 ms transfer is taken to be.",
+    )(function)
+    return click.option(
+        "--overlap",
+        type=click.Choice(["as-measured", "on", "off"]),
+        default="as-measured",
+        show_default=True,
+        help="Pipeline quantizing, transfer and training on the DSP, or do not.",
+    )(function)

@@ -5,9 +5,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from reports.commands.options import bandwidth, batches, folder, measurements, warn
+from reports.commands.options import bandwidth, batches, folder, measurements, overlap_options, warn
 
 if TYPE_CHECKING:
+    from costmodel.overlap import Overlap
     from costmodel.round import BatchRule
     from reports.report import Report
 
@@ -33,6 +34,7 @@ _FILE_FORMATS = ("markdown", "csv", "latex", "html", "svg", "png")
 @click.option("--reading", "names", multiple=True, metavar="NAME", help="A reading of Table 4.  [default: both]")
 @bandwidth
 @batches
+@overlap_options
 @click.option("--out", callback=folder, metavar="DIR", help="Also write files into this folder.")
 @click.option(
     "--format",
@@ -51,6 +53,9 @@ def tables(
     names: tuple[str, ...],
     bandwidth_bit_per_s: float | None,
     batches: "BatchRule | None",
+    overlap: "Overlap",
+    link_reading: str,
+    idle_power_w: float | None,
     out: Path | None,
     formats: tuple[str, ...],
     check: bool,
@@ -63,6 +68,7 @@ def tables(
       fedjoule tables --measurements my_phone.csv --table 4
       fedjoule tables --rounds my_rounds.csv --reading epochs1_fp32_payload --table 4
       fedjoule tables --bandwidth 5Mbit/s --table 4 --format csv
+      fedjoule tables --overlap off --link-reading G --table 4
       fedjoule tables --out out/tables --format html --format png
     """
     if out is None:
@@ -70,10 +76,15 @@ def tables(
     elif "terminal" in formats:
         message = "--format terminal is what is printed anyway; with --out choose among " + ", ".join(_FILE_FORMATS)
         raise click.UsageError(message)
-    if check and (bandwidth_bit_per_s is not None or batches is not None or (which and not set(which) & set("1234"))):
+    if overlap == "as-measured" and idle_power_w is not None:
+        message = "--idle-power-w has no effect without --overlap on or off"
+        raise click.UsageError(message)
+    changed = bandwidth_bit_per_s is not None or batches is not None or overlap != "as-measured"
+    if check and (changed or (which and not set(which) & set("1234"))):
         message = "--check compares with the printed tables: it needs one of Tables 1-4 and the paper's inputs"
         raise click.UsageError(message)
 
+    from costmodel.overlap import Pipelining
     from reports.printout import printout
     from reports.report import TABLES, Request, build_report
     from reports.table4 import Changes
@@ -83,7 +94,11 @@ def tables(
         readings=names,
         measurements=measurements,
         rounds=rounds,
-        changes=Changes(bandwidth_bit_per_s=bandwidth_bit_per_s, batches=batches),
+        changes=Changes(
+            bandwidth_bit_per_s=bandwidth_bit_per_s,
+            batches=batches,
+            pipelining=Pipelining(overlap, link_reading.lower(), idle_power_w),
+        ),
     )
     report = build_report(request)
     text = printout(report.tables, report.manifest, formats[0] if formats and out is None else "terminal")

@@ -1,6 +1,7 @@
 """One HTML page that holds everything and needs no network: tables, figure, manifest."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from importlib import resources
 
 from jinja2 import DictLoader, Environment, StrictUndefined
@@ -10,11 +11,23 @@ from reports.manifest import Manifest
 from reports.table import Table
 
 
-def to_page(tables: Iterable[Table], manifest: Manifest, summary: Iterable[str], figure: tuple[str, str] | None) -> str:
-    """Return the page as HTML text.
+@dataclass(frozen=True)
+class Picture:
+    """A picture on the page: our own SVG, its heading, and what it shows in which mode. ``name`` is its anchor."""
 
-    ``figure`` is our own SVG, which is put in as it is, and its caption; all else is escaped.
-    """
+    name: str
+    title: str
+    about: str
+    svg: str
+
+    @property
+    def markup(self) -> Markup:
+        """The SVG as it goes into HTML: without XML declaration and doctype, which have no place there."""
+        return Markup(self.svg[self.svg.index("<svg") :])
+
+
+def to_page(tables: Iterable[Table], manifest: Manifest, summary: Iterable[str], pictures: Iterable[Picture]) -> str:
+    """Return the page as HTML text; the pictures are put in as they are, all else is escaped."""
     template = (resources.files("reports") / "templates" / "page.html").read_text(encoding="utf-8")
     environment = Environment(
         loader=DictLoader({"page.html": template}),
@@ -24,8 +37,5 @@ def to_page(tables: Iterable[Table], manifest: Manifest, summary: Iterable[str],
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    # Matplotlib's SVG begins with an XML declaration and a doctype, which have no place inside HTML.
-    svg = None if figure is None else Markup(figure[0][figure[0].index("<svg") :])
-    caption = "" if figure is None else figure[1]
-    template_ = environment.get_template("page.html")
-    return template_.render(tables=list(tables), manifest=manifest, summary=list(summary), figure=svg, caption=caption)
+    page = environment.get_template("page.html")
+    return page.render(tables=list(tables), manifest=manifest, summary=list(summary), pictures=list(pictures))

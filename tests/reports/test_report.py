@@ -72,7 +72,7 @@ def test_every_form_holds_the_same_cells(paper: Report) -> None:
         "narrow terminal": to_terminal([table], paper.manifest, width=200, colour=False, ascii_only=True),
         "markdown": to_markdown([table], paper.manifest),
         "terminal": to_terminal([table], paper.manifest, width=None, colour=False),
-        "html": to_page([table], paper.manifest, (), None),
+        "html": to_page([table], paper.manifest, (), ()),
         "latex": to_latex([table], paper.manifest),
     }
     for form, text in forms.items():

@@ -1,0 +1,278 @@
+"""Three engines, one call: the cheapest that is exact for a scenario runs it, and the answer says which it was.
+
+formula      O(1): constant times, no contention          exact; elsewhere a bound
+recurrence   numpy: random times, no contention           exact for the times drawn
+simpy        contention, foreground app, throttling, failures
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from costmodel import period, recurrence
+from costmodel.disturbance import Disturbances
+from costmodel.noise import draw_times
+from costmodel.scenario import Scenario, disturbances_of, pipeline_of
+from costmodel.spans import Array, Spans
+from costmodel.stages import Pipeline, Stage
+
+EngineName = Literal["formula", "recurrence", "simpy"]
+ENGINES: tuple[EngineName, ...] = ("formula", "recurrence", "simpy")
+MOST_REPLICATIONS = 100_000
+_MOST_WORK = 2 * 10**9  # batches x replications
+_AT_ONCE = 10**6  # times drawn together
+_CHAIN = 200  # batches that a period is measured over where times are random ...
+_WARM_UP = 50  # ... after so many
+_Z95 = 1.959963984540054
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A number and how well it is known: ``low`` to ``high`` is the 95 % confidence interval of the mean.
+
+    ``p5`` and ``p95`` are quantiles over the replications. Both are None where nothing was random; ``bound`` says that
+    the truth is not below.
+    """
+
+    value: float
+    low: float | None = None
+    high: float | None = None
+    p5: float | None = None
+    p95: float | None = None
+    bound: bool = False
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Milliseconds between finished batches in the long run, and of the round of ``batches`` batches."""
+
+    batch_ms: Estimate
+    round_ms: Estimate
+    batches: int
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What an engine found, sequential beside overlapped.
+
+    ``why`` says why it was this engine; ``spans`` are those of the first replication of the round, overlapped and
+    sequential, at most ``shown`` batches of them; ``floor_ms`` is the period's lower bound from the formula.
+    """
+
+    scenario: Scenario
+    engine: EngineName
+    why: str
+    replications: int
+    sequential: Timing
+    overlapped: Timing
+    floor: period.Period
+    spans: Spans
+    sequential_spans: Spans
+    retries: int = 0
+    peak_c: float | None = None
+
+    @property
+    def exact(self) -> bool:
+        """Whether the numbers are the scenario's own, neither a bound nor an estimate."""
+        return self.overlapped.batch_ms.low is None and not self.overlapped.batch_ms.bound
+
+
+def choose_engine(scenario: Scenario, replications: int = 1) -> tuple[EngineName, str]:
+    """Return the cheapest engine that is exact for the scenario, and why it is that one."""
+    disturbed = disturbances_of(scenario)
+    names = {"foreground": disturbed.foreground, "thermal throttling": disturbed.thermal, "failures": disturbed.failure}
+    reasons = [name for name, present in names.items() if present]
+    reasons += ["a clock over time"] if disturbed.dsp_speed_curve else []
+    reasons += ["contention: claimants without a fixed order"] if pipeline_of(scenario).contended else []
+    if reasons:
+        return "simpy", f"{', '.join(reasons)} need events"
+    if scenario.noise.kind != "constant":
+        return "recurrence", "stage times are random and nothing is contended"
+    return "formula", "stage times are constant and nothing is contended" + (
+        "; replications would all be alike" if replications > 1 else ""
+    )
+
+
+def answer(
+    scenario: Scenario,
+    *,
+    engine: EngineName | None = None,
+    batches: int | None = None,
+    replications: int = 1,
+    random: np.random.Generator | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> Answer:
+    """Return what the scenario costs in time, sequential and overlapped.
+
+    ``batches`` defaults to the round's; ``random`` to seed 0; ``progress`` is called with the replications done. Raises
+    ValueError for a forced engine that cannot do the scenario, or for more work than fits.
+    """
+    chosen, why = choose_engine(scenario, replications)
+    if engine is not None:
+        why = "asked for" if engine == chosen else f"asked for; {chosen} would be cheapest and exact"
+        _check_forced(scenario, engine, chosen)
+    pipeline, disturbances = pipeline_of(scenario), disturbances_of(scenario)
+    count = scenario.round_batches if batches is None else batches
+    is_random = scenario.noise.kind != "constant" or disturbances.random
+    replications = replications if is_random and engine != "formula" else 1
+    if not (1 <= replications <= MOST_REPLICATIONS and count >= 1 and count * replications <= _MOST_WORK):
+        message = (
+            f"replications must be from 1 to {MOST_REPLICATIONS:,} and batches times replications at most"
+            f" {_MOST_WORK:,} (got {replications:,} of {count:,} batches)"
+        )
+        raise ValueError(message)
+    random = np.random.default_rng(0) if random is None else random
+    run = _Run(scenario, pipeline, disturbances, count, replications, random)
+    used = engine or chosen
+    if used == "formula":
+        return run.by_formula(why, bound=chosen != "formula")
+    return run.by_recurrence(why, progress) if used == "recurrence" else run.by_simpy(why, progress)
+
+
+def _check_forced(scenario: Scenario, engine: EngineName, chosen: EngineName) -> None:
+    if engine == "recurrence" and chosen == "simpy":
+        message = f"engine recurrence cannot do this scenario: {choose_engine(scenario)[1]}; use --engine simpy"
+        raise ValueError(message)
+
+
+@dataclass(frozen=True)
+class _Run:
+    scenario: Scenario
+    pipeline: Pipeline
+    disturbances: Disturbances
+    batches: int
+    replications: int
+    random: np.random.Generator
+
+    def by_formula(self, why: str, *, bound: bool) -> Answer:
+        floor = period.overlapped(self.pipeline)
+
+        def timing(batch_ms: float, *, overlap: bool) -> Timing:
+            round_ms = period.makespan_ms(self.pipeline, self.batches, overlap=overlap)
+            return Timing(Estimate(batch_ms, bound=bound), Estimate(round_ms, bound=bound), self.batches)
+
+        shown, shown_sequential = self._constant_spans()
+        return Answer(
+            scenario=self.scenario,
+            engine="formula",
+            why=why,
+            replications=1,
+            sequential=timing(self.pipeline.sequential_ms, overlap=False),
+            overlapped=timing(floor.period_ms, overlap=True),
+            floor=floor,
+            spans=shown,
+            sequential_spans=shown_sequential,
+        )
+
+    def by_recurrence(self, why: str, progress: Callable[[int], None] | None) -> Answer:
+        """Draw in blocks of replications, so that memory does not grow with them."""
+        chain = max(self.batches, _CHAIN)
+        skip = _WARM_UP
+        found: dict[tuple[bool, str], list[Array]] = {}
+        first: tuple[Spans, Spans] | None = None
+        width = max(1, min(self.replications, _AT_ONCE // chain))
+        for begin in range(0, self.replications, width):
+            shape = (chain, min(width, self.replications - begin))
+            times = draw_times(self.pipeline, self.scenario.noise, shape, self.random)
+            if first is None:
+                one = {stage: array[: self.batches, 0] for stage, array in times.items()}
+                first = tuple(recurrence.spans(self.pipeline, one, overlap=on) for on in (True, False))  # type: ignore[assignment]
+            for overlap in (True, False):
+                numbers = (skip, self.batches - 1, chain - 1)
+                marks, rounds, ends = recurrence.finish_ms(self.pipeline, times, numbers, overlap=overlap)
+                found.setdefault((overlap, "batch"), []).append((ends - marks) / (chain - 1 - skip))
+                found.setdefault((overlap, "round"), []).append(rounds)
+            if progress is not None:
+                progress(begin + shape[1])
+        return self._answer("recurrence", why, found, first)  # type: ignore[arg-type]
+
+    def by_simpy(self, why: str, progress: Callable[[int], None] | None) -> Answer:
+        """Simulate replication by replication.
+
+        Undisturbed, time per batch is that of the long run; disturbed, there may be none, and it is the round's.
+        """
+        from costmodel.simulate import simulate
+
+        chain = self.batches if self.disturbances.any else max(self.batches, _CHAIN)
+        found: dict[tuple[bool, str], list[Array]] = {}
+        first: tuple[Spans, Spans] | None = None
+        retries, peaks = 0, []
+        for number in range(self.replications):
+            times = draw_times(self.pipeline, self.scenario.noise, (chain,), self.random)
+            one = {stage: array[: self.batches] for stage, array in times.items()}
+            runs = [
+                simulate(self.pipeline, one, overlap=on, disturbances=self.disturbances, random=self.random)
+                for on in (True, False)
+            ]
+            retries += runs[0].retries
+            peaks += [] if runs[0].peak_c is None else [runs[0].peak_c]
+            first = first or (runs[0].spans, runs[1].spans)
+            for overlap, run in zip((True, False), runs, strict=True):
+                found.setdefault((overlap, "batch"), []).append(self._batch_ms(run.spans, times, overlap=overlap))
+                found.setdefault((overlap, "round"), []).append(np.atleast_1d(run.spans.makespan_ms))
+            if progress is not None:
+                progress(number + 1)
+        return self._answer("simpy", why, found, first, retries, max(peaks, default=None))  # type: ignore[arg-type]
+
+    def _batch_ms(self, round_spans: Spans, times: Mapping[Stage, Array], *, overlap: bool) -> Array:
+        if self.disturbances.any:
+            return np.atleast_1d(round_spans.period_ms())
+        from costmodel.simulate import spans
+
+        long_run = spans(self.pipeline, times, overlap=overlap)
+        cycle_ms = long_run.cycle_ms() if self.scenario.noise.kind == "constant" else None
+        return np.atleast_1d(long_run.period_ms(_WARM_UP) if cycle_ms is None else cycle_ms)
+
+    def _answer(
+        self,
+        engine: EngineName,
+        why: str,
+        found: dict[tuple[bool, str], list[Array]],
+        first: tuple[Spans, Spans],
+        retries: int = 0,
+        peak_c: float | None = None,
+    ) -> Answer:
+        timings = {
+            overlap: Timing(
+                _estimate(np.concatenate(found[overlap, "batch"])),
+                _estimate(np.concatenate(found[overlap, "round"])),
+                self.batches,
+            )
+            for overlap in (True, False)
+        }
+        return Answer(
+            scenario=self.scenario,
+            engine=engine,
+            why=why,
+            replications=self.replications,
+            sequential=timings[False],
+            overlapped=timings[True],
+            floor=period.overlapped(self.pipeline),
+            spans=first[0],
+            sequential_spans=first[1],
+            retries=retries,
+            peak_c=peak_c,
+        )
+
+    def _constant_spans(self) -> tuple[Spans, Spans]:
+        """Return the spans of constant times; of a contended or disturbed pipeline, simulated."""
+        batches = min(self.batches, 10_000)
+        times = recurrence.constant_times(self.pipeline, batches)
+        if self.pipeline.contended:
+            from costmodel.simulate import spans
+
+            return spans(self.pipeline, times), spans(self.pipeline, times, overlap=False)
+        return recurrence.spans(self.pipeline, times), recurrence.spans(self.pipeline, times, overlap=False)
+
+
+def _estimate(values: Array) -> Estimate:
+    """Return mean, 95 % confidence interval (normal) and quantiles; of one value, the value."""
+    mean = float(values.mean())
+    if len(values) < 2:
+        return Estimate(mean)
+    half = _Z95 * float(values.std(ddof=1)) / math.sqrt(len(values))
+    p5, p95 = (float(value) for value in np.quantile(values, (0.05, 0.95)))
+    return Estimate(mean, mean - half, mean + half, p5, p95)

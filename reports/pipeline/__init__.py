@@ -1,0 +1,1 @@
+"""What `fedjoule pipeline` shows: tables, pictures and a trace of one scenario."""
