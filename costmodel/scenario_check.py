@@ -39,8 +39,6 @@ def _link(scenario: Scenario) -> Iterator[str]:
         yield f"{', '.join(sent)} needs a rate; give link.bytes_per_s"
     if link.bytes_per_s is not None and not sent:
         yield "link.bytes_per_s has no effect without a payload; give link.bytes_per_sample or link.model_bytes"
-    if link.batches_per_call > 1 and not link.call_ms:
-        yield "link.batches_per_call has no effect without link.call_ms"
 
 
 def _variation(scenario: Scenario) -> Iterator[str]:
