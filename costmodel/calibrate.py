@@ -38,13 +38,18 @@ _RUNS: tuple[tuple[str, str], ...] = (
     ("train", "training alone (stage train)"),
 )
 _SHORTER = "overlap off with a tenth of the batches in a run"
-_ONE_OF_MANY = "calibrated, not identifiable: one of many that fit"
 _NULL = 1e-6
+_AS_GOOD = 1.92  # half of the 95 % quantile of chi-squared with one degree of freedom
+_SAME = 0.01  # of a typical size: fits nearer than this are one
 
 
 @dataclass(frozen=True)
 class Fitted:
-    """One fitted number with its 95 % confidence interval; ``known`` is False where the rows do not determine it."""
+    """One fitted number with its 95 % confidence interval.
+
+    ``known`` is False where the rows do not determine it; ``assumed`` is whether it is known only if training is the
+    longest stage, because the rows fit as well when stages change roles.
+    """
 
     name: str
     about: str
@@ -52,6 +57,7 @@ class Fitted:
     value: float
     half_width: float | None
     known: bool
+    assumed: bool = False
 
 
 @dataclass(frozen=True)
@@ -73,16 +79,20 @@ class Calibration:
 def calibrate(measured: Measured, base: Scenario) -> Calibration:
     """Return the calibration of ``base``, which gives topology, workload and payload. Raises ValueError for no rows.
 
-    The transfer per round is fitted only where runs of different length tell it apart.
+    A transfer cost per round is taken to be 0 unless runs of different length, or an empty call, tell it from one per call.
     """
     rows = [each for each in measured.observations if each.kind != "idle"]
     if not rows:
         message = "there is no timed row to calibrate from"
         raise ValueError(message)
-    theta = _fit(rows, base)
+    scale, free_unknowns = _scale(rows), _free(rows)
+    theta, others = _fit(rows, base, free_unknowns)
     jacobian = _jacobian(rows, base, theta)
-    scale = _scale(rows)
     cov, null = _uncertainty(jacobian * scale)
+    per_round = UNKNOWNS.index("link round")
+    if free_unknowns[per_round] and np.abs(null[:, per_round]).max(initial=0.0) > 1e-3:
+        free_unknowns[per_round] = False  # of what looks alike, the simpler: a cost per call, none per round
+        theta, others = _fit(rows, base, free_unknowns)
     residual = _residuals(theta, rows, base)
     free = max(len(rows) - int(np.linalg.matrix_rank(jacobian * scale, tol=None)), 0)
     spread = max(1.0, float(residual @ residual) / free) if free else 1.0
@@ -90,17 +100,26 @@ def calibrate(measured: Measured, base: Scenario) -> Calibration:
     fitted = []
     for place, name in enumerate(UNKNOWNS):
         known = bool(np.abs(null[:, place]).max(initial=0.0) < 1e-3)
-        half = quantile * float(np.sqrt(cov[place, place] * spread)) * scale[place] if free and known else None
+        error = float(np.sqrt(cov[place, place] * spread) * scale[place])
+        half = quantile * error if free and known else None
         per = "ms/sample" if name in ("sample", "quantize", "train", "link") else "ms"
-        fitted.append(Fitted(name, _ABOUT[name], per, float(theta[place]), half, known))
-    scenario = _scenario(theta, base, measured, {each.name: each.known for each in fitted})
+        assumed = known and any(abs(other[place] - theta[place]) > _SAME * scale[place] for other in others)
+        fitted.append(Fitted(name, _ABOUT[name], per, float(theta[place]), half, known, assumed))
+    scenario = _scenario(theta, base, measured, {each.name: each for each in fitted})
     predicted = np.array([predict(each, scenario) for each in rows])
     observed = np.array([each.time_ms for each in rows])
     return Calibration(
         scenario=scenario,
         fitted=tuple(fitted),
         open=_groups(null),
-        runs=_settling_runs(rows, base, theta, scale, null),
+        runs=tuple(
+            dict.fromkeys(
+                (
+                    *_settling_runs(rows, base, theta, scale, null),
+                    *_deciding_runs(rows, base, theta, others),
+                )
+            )
+        ),
         rms_error_pct=float(100 * np.sqrt(np.mean((predicted / observed - 1) ** 2))),
         rows=len(rows),
     )
@@ -155,32 +174,64 @@ def _scale(rows: Sequence[Observation]) -> Array:
     return np.array([per_sample] * 4 + [whole, whole, whole])
 
 
-def _fit(rows: Sequence[Observation], base: Scenario) -> Array:
-    """Return the best of several starts, because the maximum in the period law makes more than one valley."""
+def _fit(rows: Sequence[Observation], base: Scenario, free: NDArray[np.bool_]) -> tuple[Array, list[Array]]:
+    """Return the best fit, and others that fit as well: the maximum in the period law makes more than one valley.
+
+    Stages can change roles (a slow link looks like slow training), so every start is tried in all roles. Of fits that
+    the rows cannot tell apart, the one with the longest training is taken.
+    """
     scale = _scale(rows)
-    starts = [
-        np.array([0.01, 0.05, 0.5, 0.05, 0.1, 0.02, 0.02]) * scale,
-        np.array([0.05, 0.3, 0.3, 0.05, 0.05, 0.05, 0.01]) * scale,
-        np.array([0.01, 0.05, 0.3, 0.5, 0.3, 0.01, 0.01]) * scale,
-        np.array([0.1, 0.1, 0.8, 0.01, 0.5, 0.3, 0.1]) * scale,
-    ]
-    best, lowest = starts[0], np.inf
-    free = _free(rows)
-    for start in starts:
 
-        def residuals(values: Array, start: Array = start) -> Array:
-            return _residuals(np.where(free, _spread(values, free), 0.0), rows, base)
+    def residuals(values: Array) -> Array:
+        return _residuals(_spread(values, free), rows, base)
 
+    fits: list[tuple[float, Array]] = []
+    for start in _starts(scale):
         found = least_squares(residuals, start[free], bounds=(0, np.inf), x_scale=scale[free], xtol=1e-12, ftol=1e-12)
-        if found.cost < lowest * (1 - 1e-9):
-            best, lowest = _spread(found.x, free), found.cost
-    return np.asarray(best)
+        fits.append((float(found.cost), _spread(found.x, free)))
+    lowest = min(cost for cost, _ in fits)
+    good = [theta for cost, theta in fits if cost <= lowest + _AS_GOOD]
+    best = max(good, key=lambda theta: float(theta[UNKNOWNS.index("train")]))
+    return best, [theta for theta in good if (np.abs(theta - best) > _SAME * scale).any()]
+
+
+def _starts(scale: Array) -> list[Array]:
+    """Return where fits start: one slow stage, which is training, the link or the CPU in turn, with two call costs."""
+    slow, fast = 0.6, 0.05
+    starts = []
+    for sample, quantize, train, link in (
+        (fast, fast, slow, fast),
+        (fast, fast, fast, slow),
+        (fast, slow, fast, fast),
+        (slow, fast, fast, fast),
+        (0.2, 0.2, 0.3, 0.3),
+    ):
+        for call, train_call in ((0.1, 0.02), (0.02, 0.1)):
+            starts.append(np.array([sample, quantize, train, link, call, train_call, 0.02]) * scale)
+    return starts
+
+
+def _deciding_runs(
+    rows: Sequence[Observation], base: Scenario, theta: Array, others: Sequence[Array]
+) -> tuple[str, ...]:
+    """Return the run that the fits disagree on most clearly, if there are others that fit as well."""
+    chosen = []
+    size = max(row.batch_size for row in rows)
+    for kind, words in _RUNS:
+        if kind in ("sequential", "overlapped") or not others:
+            continue
+        row = Observation(kind, 0 if kind == "empty call" else size, None, 1.0, 1.0)  # type: ignore[arg-type]
+        mine = predict(row, _with(theta, base))
+        apart = [abs(predict(row, _with(other, base)) - mine) > 0.1 * max(mine, 1e-9) for other in others]
+        if all(apart):
+            chosen.append(words)
+    return tuple(chosen[:1])
 
 
 def _free(rows: Sequence[Observation]) -> NDArray[np.bool_]:
-    """Return which unknowns are fitted: a cost per round only where runs of different length show it."""
-    lengths = {row.batches for row in rows if row.kind in ("overlapped", "sequential")}
-    return np.array([name != "link round" or (len(lengths) > 1 and None not in lengths) for name in UNKNOWNS])
+    """Return which unknowns are fitted: a cost per round only where every run says how many batches it had."""
+    stated = all(row.batches for row in rows if row.kind in ("overlapped", "sequential"))
+    return np.array([name != "link round" or stated for name in UNKNOWNS])
 
 
 def _spread(values: Array, free: NDArray[np.bool_]) -> Array:
@@ -253,13 +304,13 @@ def _open(rows: Sequence[Observation], more: Observation, base: Scenario, theta:
     return len(_uncertainty(_jacobian([*rows, more], base, inside) * scale)[1])
 
 
-def _scenario(theta: Array, base: Scenario, measured: Measured, known: Mapping[str, bool]) -> Scenario:
+def _scenario(theta: Array, base: Scenario, measured: Measured, fitted: Mapping[str, Fitted]) -> Scenario:
     """Return the calibrated scenario at the largest measured batch size, each number with where it is from."""
     size = max(row.batch_size for row in measured.observations)
     found = _with(theta, base)
     grows = ("sample", "quantize", "train")
     stage: dict[str, Any] = {f"{name}_ms": float(theta[UNKNOWNS.index(name)]) * size for name in grows}
-    origin = {name: "calibrated" if sure else _ONE_OF_MANY for name, sure in known.items()}
+    origin = {name: _origin(each) for name, each in fitted.items()}
     origins = dict(base.origins) | {
         "stage.reference_batch_size": "calibrated",
         **{f"stage.{name}_ms": origin[name] for name in grows},
@@ -277,3 +328,9 @@ def _scenario(theta: Array, base: Scenario, measured: Measured, known: Mapping[s
         dataset=measured.dataset,
         origins=tuple(origins.items()),
     )
+
+
+def _origin(fitted: Fitted) -> str:
+    if not fitted.known:
+        return "calibrated, not identifiable: one of many that fit"
+    return "calibrated, if training is the longest stage" if fitted.assumed else "calibrated"

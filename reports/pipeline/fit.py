@@ -21,13 +21,22 @@ def calibration_table(measured: Measured, found: Calibration, power: PowerFit) -
         shown = number(each.value) if each.known else Cell("-", "faint")
         half = Cell("-", "faint") if each.half_width is None else number(each.half_width, 2)
         verdict = Cell("known", "good") if each.known else Cell("not identifiable", "warn")
+        if each.assumed:
+            verdict = Cell("if training is longest", "warn", short="assumed")
         rows.append((Cell(each.name), shown, half, Cell(each.unit), verdict, Cell(each.about, "faint")))
         data.append(
             {"parameter": each.name, "value": each.value if each.known else None, "unit": each.unit}
-            | {"ci95_half_width": each.half_width, "identifiable": each.known, "about": each.about}
+            | {
+                "ci95_half_width": each.half_width,
+                "identifiable": each.known and not each.assumed,
+                "assumed": each.assumed,
+                "about": each.about,
+            }
         )
     notes = [f"Known only together: {', '.join(group)}." for group in found.open if len(group) > 1]
     notes += [f"Nothing in the rows shows: {group[0]}." for group in found.open if len(group) == 1]
+    if any(each.assumed for each in found.fitted):
+        notes.append("The rows fit as well when stages change roles; training was taken to be the longest stage.")
     runs = [*found.runs, *power.runs]
     if runs:
         notes.append(f"Would settle it: {'; '.join(runs)}.")

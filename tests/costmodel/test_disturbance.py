@@ -69,7 +69,7 @@ def test_a_failed_try_costs_what_it_did_and_the_pause() -> None:
 
 def test_a_stage_that_nearly_always_fails_is_given_up_in_words() -> None:
     failing = Disturbances(failure=Failure("train", 1.0))
-    with pytest.raises(ValueError, match="train of batch 0 failed 10,000 times in a row; lower failure.probability"):
+    with pytest.raises(ValueError, match=r"train of batch 0 failed 10,000 times in a row; lower failure\.probability"):
         run(PLAIN, 1, failing)
 
 

@@ -1,3 +1,4 @@
+import itertools
 from typing import Any
 
 import numpy as np
@@ -50,7 +51,7 @@ def test_energy_is_idle_power_over_the_makespan_and_the_rest_over_busy_time(scen
     owner |= {"train": ["dsp"], "return": ["link"]}
     edges = np.unique(np.concatenate([*spans.start_ms.values(), *spans.end_ms.values(), [0.0]]))
     joules = 0.0
-    for begin, end in zip(edges, edges[1:], strict=False):
+    for begin, end in itertools.pairwise(edges):
         now = power.base_w + power.cpu_idle_w + power.link_idle_w + power.dsp_idle_w
         for stage, components in owner.items():
             running = ((spans.start_ms[stage] <= begin) & (spans.end_ms[stage] >= end)).sum()

@@ -70,7 +70,7 @@ def test_a_forced_formula_is_called_a_bound_where_it_is_one() -> None:
 
 
 def test_a_forced_recurrence_refuses_what_needs_events() -> None:
-    with pytest.raises(ValueError, match="engine recurrence cannot do this scenario: .*contention.*use --engine simpy"):
+    with pytest.raises(ValueError, match=r"engine recurrence cannot do this scenario: .*contention.*--engine simpy"):
         answer(changed(cpu_threads=2, link__holds="cpu"), engine="recurrence")
     with pytest.raises(ValueError, match="failures need events"):
         answer(changed(failure__probability=0.1), engine="recurrence")

@@ -1,5 +1,6 @@
 """Laws that every pipeline keeps (costmodel's recurrence; contended first-come order may break monotonicity)."""
 
+import itertools
 from dataclasses import replace
 from typing import Any
 
@@ -72,7 +73,7 @@ def test_the_critical_path_adds_up_to_the_makespan(run: Run) -> None:
     spans = simulate.spans(pipeline, times)
     path = critical_path(pipeline, spans)
     assert sum(path_shares(path).values()) == pytest.approx(float(spans.makespan_ms), rel=1e-9, abs=1e-9)
-    for earlier, later in zip(path, path[1:], strict=False):
+    for earlier, later in itertools.pairwise(path):
         assert spans.start_ms[later.stage][later.batch] >= spans.end_ms[earlier.stage][earlier.batch]
 
 

@@ -135,7 +135,7 @@ def test_any_scenario_is_written_and_read_back(changes: dict[str, object]) -> No
     ],
 )
 def test_what_cannot_be_is_said_in_a_line(settings_: dict[str, str], said: str) -> None:
-    with pytest.raises(ValueError, match="^[^\n]*$") as caught:
+    with pytest.raises(ValueError, match=r"^[^\n]*$") as caught:
         with_settings(parse(PLAIN), settings_)
     assert said in str(caught.value)
 
@@ -154,13 +154,13 @@ def test_what_cannot_be_is_said_in_a_line(settings_: dict[str, str], said: str) 
     ],
 )
 def test_a_file_that_is_no_scenario_is_refused(text: str, said: str) -> None:
-    with pytest.raises(ValueError, match="mine.toml: ") as caught:
+    with pytest.raises(ValueError, match=r"mine\.toml: ") as caught:
         parse(text)
     assert said in str(caught.value)
 
 
 def test_every_fault_of_a_file_is_named() -> None:
-    with pytest.raises(ValueError, match="mine.toml") as caught:
+    with pytest.raises(ValueError, match=r"mine\.toml") as caught:
         parse("batch_sise = 4\n[stage]\ntrain_ms = -1\nsample_ms = 'x'\n")
     assert len(str(caught.value).splitlines()) == 3
 

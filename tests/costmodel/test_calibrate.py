@@ -1,0 +1,279 @@
+"""Calibration is proved on tables made by simulation from a known truth."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from costmodel import recurrence
+from costmodel.calibrate import UNKNOWNS, calibrate, predict
+from costmodel.energy import energy
+from costmodel.observation import Observation, measured_of
+from costmodel.power_fit import fit_power
+from costmodel.scenario import Link, Power, Scenario, StageTimes, pipeline_of
+from costmodel.simulate import simulate
+from costmodel.stages import STAGES
+from costmodel.validate import cross_validate, error_summary, validate
+from profiler.sheet import TableError
+from profiler.table import check_table
+
+TRUTH = Scenario(
+    batch_size=64,
+    samples=64 * 40,
+    stage=StageTimes(reference_batch_size=64, sample_ms=3.0, quantize_ms=12.0, train_ms=200.0, train_call_ms=2.0),
+    link=Link(call_ms=8.0, bytes_per_sample=1.0, bytes_per_s=1e3 / 0.4),
+    power=Power(base_w=0.9, cpu_active_w=2.0, link_active_w=0.6, dsp_active_w=1.8),
+)
+PER_SAMPLE = {"sample": 3 / 64, "quantize": 12 / 64, "train": 200 / 64, "link": 0.4}
+PER_CALL = {"link call": 8.0, "train call": 2.0, "link round": 0.0}
+SIZES = (4, 8, 16, 32, 64, 128)
+BASE = Scenario(batch_size=64, samples=64 * 40)
+
+
+def table(
+    truth: Scenario = TRUTH,
+    *,
+    overlaps: tuple[str, ...] = ("on", "off"),
+    alone: tuple[str, ...] = (),
+    noise: float = 0.0,
+    batches: int = 400,
+    seed: int = 0,
+    idle: bool = False,
+    energies: bool = False,
+) -> pd.DataFrame:
+    """Return a measurement table as a phone with ``truth`` would give it: simulated runs, mean time of a batch."""
+    random = np.random.default_rng(seed)
+    rows: list[dict[str, Any]] = []
+
+    def add(stage: str, size: int | None, time_ms: float, energy_mj: float | None, conditions: str, many: int) -> None:
+        factor = 1 + noise * float(random.standard_normal())
+        rows.append(
+            {"device": "Pixel 8", "processor": "cpu" if stage in ("sample", "quantize") else "npu", "precision": "int8"}
+            | {"model": "Net", "dataset": "Data", "batch_size": size, "stage": stage, "time_ms": time_ms * factor}
+            | {"energy_mj": energy_mj if energies else None, "batches": many, "conditions": conditions}
+            | {"time_ms_std": max(noise, 0.001) * time_ms * many**0.5, "source": "simulated", "provenance": "measured"}
+        )
+
+    for size in SIZES:
+        scenario = replace(truth, batch_size=size)
+        pipeline = pipeline_of(scenario)
+        times = recurrence.constant_times(pipeline, batches)
+        for overlap in overlaps:
+            spans = simulate(pipeline, times, overlap=overlap == "on").spans
+            whole = float(spans.makespan_ms)
+            busy = {stage: float(spans.work_ms[stage].sum()) for stage in STAGES}
+            joules = energy(scenario, busy, whole).total_j
+            mj = None if joules is None else 1e3 * joules / batches
+            add("total", size, whole / batches, mj, f"overlap: {overlap}; battery: 80 %", batches)
+    single = pipeline_of(truth)
+    active = {"sample": truth.power.cpu_active_w, "quantize": truth.power.cpu_active_w}
+    active |= {"transfer": truth.power.link_active_w, "train": truth.power.dsp_active_w}
+    for stage in alone:
+        if stage == "empty call":
+            add("transfer", None, truth.link.call_ms + truth.stage.train_call_ms, None, "empty call", batches)
+        else:
+            time_ms = getattr(single, f"{stage}_ms")
+            watts = (truth.power.base_w or 0) + (active[stage] or 0)
+            add(stage, 64, time_ms, watts * time_ms, "", batches)
+    if idle:
+        rows.append(
+            {"device": "Pixel 8", "processor": "cpu", "precision": "int8", "stage": "idle", "time_ms": 30_000}
+            | {"energy_mj": 30_000 * (truth.power.base_w or 0), "source": "simulated", "provenance": "measured"}
+        )
+    columns = ("model", "dataset", "batch_size", "energy_mj", "conditions")
+    frame = pd.DataFrame(rows)
+    return check_table(frame.assign(**{name: None for name in columns if name not in frame}))
+
+
+def values(found: Any) -> dict[str, tuple[float, float | None, bool]]:
+    return {each.name: (each.value, each.half_width, each.known) for each in found.fitted}
+
+
+EVERYTHING = ("sample", "quantize", "transfer", "empty call")
+
+
+def test_the_five_runs_give_the_truth_back() -> None:
+    measured = measured_of(table(alone=EVERYTHING), "phone.csv")
+    found = values(calibrate(measured, BASE))
+    for name, truth in (PER_SAMPLE | PER_CALL).items():
+        value, _, known = found[name]
+        assert known, name
+        assert value == pytest.approx(truth, rel=1e-4, abs=2e-3), name
+
+
+def test_runs_of_one_length_cannot_tell_a_call_from_a_round() -> None:
+    found = calibrate(measured_of(table(alone=("sample", "quantize")), "phone.csv"), BASE)
+    assert {"link call", "link round"} <= {name for name, (_, _, known) in values(found).items() if not known}
+    assert any({"link call", "link round"} <= set(group) for group in found.open)
+    assert found.runs
+
+
+def test_runs_of_two_lengths_tell_a_call_from_a_round() -> None:
+    truth = replace(TRUTH, link=replace(TRUTH.link, round_ms=0.0))
+    frame = pd.concat([table(truth, alone=EVERYTHING), table(truth, batches=20)], ignore_index=True)
+    # Tell the two sets of totals apart, as a table must.
+    short = frame["batches"] == 20
+    frame.loc[short, "conditions"] = frame.loc[short, "conditions"] + "; short"
+    found = calibrate(measured_of(frame, "phone.csv"), BASE)
+    assert all(known for _, _, known in values(found).values())
+    assert found.open == ()
+    assert found.runs == ()
+
+
+@pytest.mark.parametrize(
+    ("overlaps", "alone", "open_", "settled_by"),
+    [
+        (("off",), (), {"sample", "quantize", "train", "link", "link call", "train call"}, "quantizing alone"),
+        (("on", "off"), (), {"sample", "quantize", "link"}, "sampling alone"),
+        (("on", "off"), ("sample",), {"quantize", "link"}, "quantizing alone"),
+        (("on", "off"), ("sample", "quantize"), set(), ""),
+    ],
+)
+def test_what_the_rows_cannot_tell_apart_is_named_with_the_run_that_would(
+    overlaps: tuple[str, ...], alone: tuple[str, ...], open_: set[str], settled_by: str
+) -> None:
+    frame = table(overlaps=overlaps, alone=alone)
+    frame["batches"] = pd.NA
+    found = calibrate(measured_of(frame, "phone.csv"), BASE)
+    unknown = {name for name, (_, _, known) in values(found).items() if not known}
+    assert unknown - {"link round"} == open_
+    assert settled_by in " ".join(found.runs)
+    for name in set(UNKNOWNS) - unknown:
+        truth = (PER_SAMPLE | PER_CALL)[name]
+        assert values(found)[name][0] == pytest.approx(truth, rel=0.02, abs=0.05), name
+
+
+def test_what_is_called_not_identifiable_fits_as_well_with_other_values() -> None:
+    """Moving time from quantizing to the link changes no row, so no row can know."""
+    measured = measured_of(table(alone=("sample",)), "phone.csv")
+    other = replace(
+        TRUTH,
+        stage=replace(TRUTH.stage, quantize_ms=6.0),
+        link=replace(TRUTH.link, bytes_per_s=1e3 / (0.4 + 6 / 64)),
+    )
+    rows = [row for row in measured.observations if row.kind in ("overlapped", "sequential", "sample")]
+    for row in rows:
+        long_run = replace(row, batches=None)
+        assert predict(long_run, other) == pytest.approx(predict(long_run, TRUTH), rel=1e-12)
+
+
+def test_a_slow_link_and_slow_training_look_alike_and_that_is_said() -> None:
+    """The period law is symmetric in transfer and training, so a sweep cannot tell which of them is slow."""
+    slow_link = replace(
+        TRUTH,
+        stage=replace(TRUTH.stage, train_ms=0.4 * 64, train_call_ms=8.0),
+        link=Link(call_ms=2.0, bytes_per_sample=1.0, bytes_per_s=1e3 / (200 / 64)),
+    )
+    found = []
+    for truth in (TRUTH, slow_link):
+        frame = table(truth, alone=("sample", "quantize", "empty call"))
+        frame["batches"] = pd.NA
+        found.append(calibrate(measured_of(frame, "phone.csv"), BASE))
+    for each in found:  # the same rows, but for what the start of a run adds, so the same answer with the same proviso
+        train = next(one for one in each.fitted if one.name == "train")
+        assert train.assumed
+        assert train.value == pytest.approx(200 / 64, rel=0.02)
+        assert "the transfer alone (stage transfer)" in each.runs
+        assert "if training is the longest stage" in dict(each.scenario.origins)["stage.train_ms"]
+    settled = table(slow_link, alone=EVERYTHING)
+    settled["batches"] = pd.NA
+    decided = calibrate(measured_of(settled, "phone.csv"), BASE)
+    assert values(decided)["link"][0] == pytest.approx(200 / 64, rel=0.02)
+    assert not any(each.assumed for each in decided.fitted)
+
+
+def test_the_proposed_runs_do_settle_it() -> None:
+    frame = table(overlaps=("on", "off"))
+    frame["batches"] = pd.NA
+    proposed = calibrate(measured_of(frame, "phone.csv"), BASE).runs
+    assert {"sampling alone (stage sample)", "quantizing alone (stage quantize)"} <= set(proposed)
+    more = table(overlaps=("on", "off"), alone=("sample", "quantize"))
+    more["batches"] = pd.NA
+    assert set(sum(calibrate(measured_of(more, "phone.csv"), BASE).open, ())) == {"link round"}
+
+
+def test_intervals_cover_the_truth_about_as_often_as_they_say() -> None:
+    inside = total = 0
+    for seed in range(20):
+        frame = table(alone=EVERYTHING, noise=0.01, seed=seed)
+        frame["batches"] = pd.NA
+        frame["time_ms_std"] = 0.01 * frame["time_ms"]
+        found = values(calibrate(measured_of(frame, "phone.csv"), BASE))
+        for name in ("sample", "quantize", "train", "link", "link call", "train call"):
+            value, half, known = found[name]
+            assert known, name
+            assert half is not None
+            inside += abs(value - (PER_SAMPLE | PER_CALL)[name]) <= half
+            total += 1
+    assert 0.88 <= inside / total <= 1.0
+
+
+def test_the_calibrated_scenario_predicts_what_it_was_made_from_and_what_it_was_not() -> None:
+    measured = measured_of(table(alone=EVERYTHING, noise=0.003, seed=5), "phone.csv")
+    found = calibrate(measured, BASE)
+    assert found.rms_error_pct < 1
+    assert abs(error_summary(validate(measured, found.scenario)).worst_pct) < 2
+    held_out = cross_validate(measured, BASE)
+    assert len(held_out) == 2 * len(SIZES)
+    assert all(each.held_out for each in held_out)
+    assert abs(error_summary(held_out).mean_pct) < 2
+    assert abs(error_summary(held_out).worst_pct) < 6
+
+
+def test_a_wrong_scenario_is_seen_with_the_sign_of_its_error() -> None:
+    measured = measured_of(table(), "phone.csv")
+    slow = replace(TRUTH, stage=replace(TRUTH.stage, train_ms=400.0))
+    summary = error_summary(validate(measured, slow))
+    assert summary.mean_pct > 20
+    assert summary.mean_size_pct == pytest.approx(summary.mean_pct)
+
+
+def test_the_power_split_comes_back_where_it_is_identifiable() -> None:
+    frame = table(alone=("sample", "quantize", "transfer"), idle=True, energies=True)
+    measured = measured_of(frame, "phone.csv")
+    power = fit_power(measured, calibrate(measured, BASE))
+    found = {each.name: each for each in power.fitted}
+    for name, watts in (("base_w", 0.9), ("cpu_active_w", 2.0), ("link_active_w", 0.6), ("dsp_active_w", 1.8)):
+        assert found[f"power.{name}"].known, name
+        assert found[f"power.{name}"].value == pytest.approx(watts, rel=0.05), name
+    assert power.scenario.power.base_w == pytest.approx(0.9, rel=0.05)
+
+
+def test_without_energies_or_the_idle_phone_the_run_that_would_help_is_named() -> None:
+    measured = measured_of(table(), "phone.csv")
+    none = fit_power(measured, calibrate(measured, BASE))
+    assert none.fitted == ()
+    assert "idle phone" in none.runs[0]
+    some = measured_of(table(energies=True, overlaps=("on",)), "phone.csv")
+    assert "the idle phone for 30 s (stage idle)" in fit_power(some, calibrate(some, BASE)).runs
+
+
+def test_rows_of_another_phone_or_model_are_left_out_or_asked_about() -> None:
+    frame = pd.concat([table(), table().assign(device="Pixel 9")], ignore_index=True)
+    with pytest.raises(TableError, match=r"holds several; choose by --device \(Pixel 8, Pixel 9\)"):
+        measured_of(frame, "phone.csv")
+    assert measured_of(frame, "phone.csv", {"device": "pixel9"}).device == "Pixel 9"
+    with pytest.raises(TableError, match="has no device 'Nokia' to calibrate"):
+        measured_of(frame, "phone.csv", {"device": "Nokia"})
+
+
+def test_a_table_without_a_sweep_or_timed_under_emulation_is_refused() -> None:
+    frame = table()
+    with pytest.raises(TableError, match="conditions say 'overlap: on' or 'overlap: off'"):
+        measured_of(frame.assign(conditions=None, batch_size=range(len(frame))), "phone.csv")
+    with pytest.raises(TableError, match="timed under emulation"):
+        measured_of(frame.assign(provenance="emulated"), "phone.csv")
+    few = measured_of(frame[frame["batch_size"] <= 8], "phone.csv")
+    with pytest.raises(ValueError, match="held-out rows need at least 3 batch sizes"):
+        cross_validate(few, BASE)
+
+
+def test_an_observation_says_how_sure_it_is() -> None:
+    row = Observation("overlapped", 64, 100, 200.0, 1.0)
+    assert row.words == "overlapped, batch 64"
+    frame = table(overlaps=("on",))
+    frame["time_ms_std"] = float("nan")
+    unstated = measured_of(frame, "phone.csv").observations[0]
+    assert unstated.error_ms == pytest.approx(0.01 * unstated.time_ms)
