@@ -79,7 +79,7 @@ class Calibration:
 def calibrate(measured: Measured, base: Scenario) -> Calibration:
     """Return the calibration of ``base``, which gives topology, workload and payload. Raises ValueError for no rows.
 
-    A transfer cost per round is taken to be 0 unless runs of different length, or an empty call, tell it from one per call.
+    A transfer cost per round is taken to be 0 unless runs of two lengths, or an empty call, tell it from one per call.
     """
     rows = [each for each in measured.observations if each.kind != "idle"]
     if not rows:

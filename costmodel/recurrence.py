@@ -90,17 +90,18 @@ def _batches(pipeline: Pipeline, times: Mapping[Stage, Array], *, overlap: bool)
         raise ValueError(message)
     depth = max(pipeline.host_slots, pipeline.device_slots, pipeline.staging_slots)
     past: deque[_Batch] = deque(maxlen=depth)
-    zero = np.zeros(times["train"].shape[1:])
     step = _overlapped if overlap else _sequential
+    returning = bool(times["return"].any())
+    columns = [times[stage] for stage in STAGES]
     for number in range(len(times["train"])):
-        batch = step(pipeline, {stage: array[number] for stage, array in times.items()}, past, zero)
+        batch = step(pipeline, dict(zip(STAGES, [column[number] for column in columns], strict=True)), past, returning)
         past.append(batch)
         yield batch
 
 
-def _sequential(pipeline: Pipeline, times: Mapping[Stage, Array], past: deque[_Batch], zero: Array) -> _Batch:
+def _sequential(pipeline: Pipeline, times: Mapping[Stage, Array], past: deque[_Batch], _returning: bool) -> _Batch:
     batch = _Batch({}, {})
-    now = past[-1].end["return"] if past else zero
+    now = past[-1].end["return"] if past else np.zeros(times["train"].shape)
     for stage in order_of(pipeline):
         batch.start[stage] = now
         now = now + times[stage]
@@ -115,35 +116,47 @@ def order_of(pipeline: Pipeline) -> tuple[Stage, ...]:
     return STAGES
 
 
-def _overlapped(pipeline: Pipeline, times: Mapping[Stage, Array], past: deque[_Batch], zero: Array) -> _Batch:
-    batch = _Batch({}, {})
+def _overlapped(pipeline: Pipeline, times: Mapping[Stage, Array], past: deque[_Batch], returning: bool) -> _Batch:
+    """Return the next batch. What holds nothing back is None: it costs no comparison."""
+    start: dict[Stage, Array] = {}
+    end: dict[Stage, Array] = {}
+    before = past[-1].end if past else None
+    known = len(past)
 
-    def end(stage: Stage, ago: int = 1) -> Array:
-        return past[-ago].end[stage] if ago <= len(past) else zero
+    def last(stage: Stage, ago: int = 1) -> Array | None:
+        return past[-ago].end[stage] if ago <= known else None
 
-    def work(stage: Stage, *after: Array) -> Array:
-        start = after[0]
-        for other in after[1:]:
-            start = np.maximum(start, other)
-        batch.start[stage] = start
-        batch.end[stage] = start + times[stage]
-        return batch.end[stage]
+    def work(stage: Stage, *after: Array | None) -> Array:
+        begin: Array | None = None
+        for other in after:
+            if other is not None:
+                begin = other if begin is None else np.maximum(begin, other)
+        start[stage] = np.zeros(times[stage].shape) if begin is None else begin
+        end[stage] = done = start[stage] + times[stage]
+        return done
 
     on_cpu = pipeline.quantize_on == "cpu"
-    host_free = zero  # a thread that copies has emptied its host slot before it comes back to fill one
-    if not pipeline.copies_in_thread and pipeline.host_slots <= len(past):
+    host_free = None  # a thread that copies has emptied its host slot before it comes back to fill one
+    if not pipeline.copies_in_thread and pipeline.host_slots <= known:
         held = past[-pipeline.host_slots]
         host_free = (held.start if pipeline.host_slot_freed == "transfer_start" else held.end)["transfer"]
 
     if pipeline.quantizes_apart:
-        sampled = work("sample", end("sample"), end("quantize", pipeline.staging_slots))
-        ready = work("quantize", sampled, end("quantize"), host_free)
+        sampled = work("sample", last("sample"), last("quantize", pipeline.staging_slots))
+        ready = work("quantize", sampled, last("quantize"), host_free)
+    elif on_cpu:
+        cpu_free = last("transfer" if pipeline.copies_in_thread else "quantize")
+        ready = work("quantize", work("sample", cpu_free), host_free)
     else:
-        cpu_free = end("transfer" if pipeline.copies_in_thread else "quantize" if on_cpu else "sample")
-        ready = work("quantize", work("sample", cpu_free), host_free) if on_cpu else work("sample", cpu_free, host_free)
-    dsp_free = end("train") if pipeline.link_holds == "dsp" else zero
-    moved = work("transfer", ready, end("transfer"), end("train", pipeline.device_slots), dsp_free)
+        ready = work("sample", last("transfer" if pipeline.copies_in_thread else "sample"), host_free)
+    trained = None if before is None else before["train"]
+    dsp_free = trained if pipeline.link_holds == "dsp" else None
+    moved = work("transfer", ready, last("transfer"), last("train", pipeline.device_slots), dsp_free)
     if not on_cpu:
-        moved = work("quantize", moved, end("train"))
-    work("return", work("train", moved, end("train")), end("return"))
-    return batch
+        moved = work("quantize", moved, trained)
+    done = work("train", moved, trained)
+    if returning:
+        work("return", done, last("return"))
+    else:
+        start["return"] = end["return"] = done
+    return _Batch(start, end)
