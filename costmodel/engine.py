@@ -149,8 +149,10 @@ class _Run:
 
     def by_formula(self, why: str, *, bound: bool) -> Answer:
         floor = period.overlapped(self.pipeline)
+        bounds = {True: bound, False: self.disturbances.any}  # contention and noise do not move a sequential mean
 
         def timing(batch_ms: float, *, overlap: bool) -> Timing:
+            bound = bounds[overlap]
             round_ms = period.makespan_ms(self.pipeline, self.batches, overlap=overlap)
             return Timing(Estimate(batch_ms, bound=bound), Estimate(round_ms, bound=bound), self.batches)
 

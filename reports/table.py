@@ -101,3 +101,9 @@ def plain_number(value: float, digits: int = 4) -> str:
     places = max(0, digits - 1 - int(f"{rounded:e}".partition("e")[2]))
     text = f"{value:,.{places}f}"
     return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def signed_percent(percent: float) -> str:
+    """Return a percentage with its sign; what rounds to zero has none."""
+    text = f"{percent:+.1f}"
+    return "0.0" if text in ("+0.0", "-0.0") else text

@@ -318,7 +318,7 @@ def _calibration_input(
     base, inputs = (_untimed(measured), ()) if name is None else load_scenario(name)
     base = with_settings(base, settings, timed=name is not None) if settings else base
     changed = " ".join(f"{key}={value}" for key, value in settings.items())
-    parameters = {"scenario": name or "none", "set": changed or "nothing"}
+    parameters = {"scenario": Path(name).name if name else "none", "set": changed or "nothing"}
     parameters |= {key: value for key, value in wanted.items() if value is not None}
     return (
         measured,

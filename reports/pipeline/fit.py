@@ -9,7 +9,7 @@ from costmodel.observation import Measured
 from costmodel.power_fit import PowerFit
 from costmodel.validate import Compared, error_summary
 from profiler.names import printable
-from reports.table import Cell, Column, Table, number, plain_number
+from reports.table import Cell, Column, Table, number, plain_number, signed_percent
 
 _MODE = "your table"
 
@@ -84,7 +84,7 @@ def validation_table(measured: Measured, compared: Sequence[Compared], how: str)
                 Cell("-" if each.row.batches is None else f"{each.row.batches:,}"),
                 number(each.row.time_ms),
                 number(each.predicted_ms),
-                Cell(f"{each.error_pct:+.1f}", "bad" if abs(each.error_pct) > 10 else "plain"),
+                Cell(signed_percent(each.error_pct), "bad" if abs(each.error_pct) > 10 else "plain"),
             )
             for each in compared
         ),

@@ -10,7 +10,7 @@ from costmodel.scenario import Scenario, pipeline_of
 from costmodel.stages import STAGES
 from costmodel.tornado import levers
 from fl_sim.pipelined import PipelinedRun
-from reports.table import Cell, Column, Table, number, plain_number
+from reports.table import Cell, Column, Table, plain_number
 
 _AGREES = 0.005  # of the printed time: closer than the difference between two readings
 
@@ -53,7 +53,9 @@ def summary_table(
         joules = [run.participation_j for run in runs if run is not None]
         if joules[0] is not None and joules[1] is not None:
             lines.append((f"energy of a round ({', '.join(runs[1].counted)})", "J", *map(Estimate, joules)))  # type: ignore[arg-type]
-        lines.append(("time to converge", "h", Estimate(runs[0].time_h), Estimate(runs[1].time_h)))
+        bounds = (sequential.batch_ms.bound, overlapped.batch_ms.bound)
+        hours = [Estimate(run.time_h, bound=bound) for run, bound in zip(runs, bounds, strict=True) if run is not None]
+        lines.append(("time to converge", "h", hours[0], hours[1]))
     rows, data = [], []
     for words, unit, before, after in lines:
         saved = before.value - after.value
@@ -62,7 +64,7 @@ def summary_table(
                 Cell(words),
                 Cell(_text(before)),
                 Cell(_text(after)),
-                number(saved, 4),
+                Cell(("<= " if after.bound and not before.bound else "") + plain_number(saved, 4)),
                 Cell(_percent(saved, before.value)),
                 Cell(unit),
             )

@@ -15,7 +15,7 @@ from fl_sim.pipelined import PipelinedRun, plan_of, run_of
 from profiler.names import printable
 from profiler.table import paper_table
 from reports.pipeline.summary import batch_energy, mode_of
-from reports.table import Cell, Column, Table, number, plain_number
+from reports.table import Cell, Column, Table, number, plain_number, signed_percent
 
 Points = Sequence[tuple[Mapping[str, str], Scenario]]
 
@@ -173,9 +173,9 @@ def tornado_table(scenario: Scenario, base: Bar, bars: Sequence[Bar]) -> Table:
             (
                 Cell(bar.change.words),
                 number(bar.batch_ms),
-                Cell(f"{batch_pct:+.1f}"),
+                Cell(signed_percent(batch_pct)),
                 number(bar.time_h),
-                Cell("-" if hours_pct is None else f"{hours_pct:+.1f}"),
+                Cell("-" if hours_pct is None else signed_percent(hours_pct)),
             )
         )
         data.append(
