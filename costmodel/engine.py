@@ -83,12 +83,16 @@ class Answer:
 def choose_engine(scenario: Scenario, replications: int = 1) -> tuple[EngineName, str]:
     """Return the cheapest engine that is exact for the scenario, and why it is that one."""
     disturbed = disturbances_of(scenario)
-    names = {"foreground": disturbed.foreground, "thermal throttling": disturbed.thermal, "failures": disturbed.failure}
+    names = {
+        "a foreground app": disturbed.foreground,
+        "thermal throttling": disturbed.thermal,
+        "failures": disturbed.failure,
+    }
     reasons = [name for name, present in names.items() if present]
     reasons += ["a clock over time"] if disturbed.dsp_speed_curve else []
-    reasons += ["contention: claimants without a fixed order"] if pipeline_of(scenario).contended else []
+    reasons += ["claimants without a fixed order (contention)"] if pipeline_of(scenario).contended else []
     if reasons:
-        return "simpy", f"{', '.join(reasons)} need events"
+        return "simpy", f"events are needed: {', '.join(reasons)}"
     if scenario.noise.kind != "constant":
         return "recurrence", "stage times are random and nothing is contended"
     return "formula", "stage times are constant and nothing is contended" + (

@@ -45,6 +45,7 @@ def cli() -> None:
       fedjoule tables                               the paper's Tables 1-4 and claims, computed again
       fedjoule tables --measurements my_phone.csv   your phone as further rows
       fedjoule cost --device xiaomi10 --dataset cifar10 --processor dsp
+      fedjoule pipeline --scenario xiaomi10_cifar10 what overlapping the stages gains
     """
 
 

@@ -21,6 +21,8 @@ def calibration_table(measured: Measured, found: Calibration, power: PowerFit) -
         shown = number(each.value) if each.known else Cell("-", "faint")
         half = Cell("-", "faint") if each.half_width is None else number(each.half_width, 2)
         verdict = Cell("known", "good") if each.known else Cell("not identifiable", "warn")
+        if each.known and each.half_width is not None and each.half_width >= each.value:
+            verdict = Cell("known, may be 0", short="may be 0")
         if each.assumed:
             verdict = Cell("if training is longest", "warn", short="assumed")
         rows.append((Cell(each.name), shown, half, Cell(each.unit), verdict, Cell(each.about, "faint")))

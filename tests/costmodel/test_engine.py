@@ -29,7 +29,7 @@ def changed(**settings: object) -> Scenario:
         ({"link.duplex": "half", "link.return_ms": 1}, "simpy", "contention"),
         ({"link.duplex": "half"}, "formula", "constant"),
         ({"cpu_threads": 2, "link.holds": "cpu"}, "simpy", "contention"),
-        ({"foreground.every_ms": 9, "foreground.for_ms": 1}, "simpy", "foreground"),
+        ({"foreground.every_ms": 9, "foreground.for_ms": 1}, "simpy", "foreground app"),
         ({"throttle.kind": "curve", "throttle.curve": [[1, 0.5]]}, "simpy", "clock over time"),
         (THERMAL, "simpy", "thermal"),
         ({"failure.probability": 0.1}, "simpy", "failures"),
@@ -72,7 +72,7 @@ def test_a_forced_formula_is_called_a_bound_where_it_is_one() -> None:
 def test_a_forced_recurrence_refuses_what_needs_events() -> None:
     with pytest.raises(ValueError, match=r"engine recurrence cannot do this scenario: .*contention.*--engine simpy"):
         answer(changed(cpu_threads=2, link__holds="cpu"), engine="recurrence")
-    with pytest.raises(ValueError, match="failures need events"):
+    with pytest.raises(ValueError, match="events are needed: failures"):
         answer(changed(failure__probability=0.1), engine="recurrence")
 
 
