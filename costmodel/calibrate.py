@@ -1,7 +1,8 @@
-"""Calibration: stage times, link basis and power split from a batch-size sweep with overlap on and off.
+"""Calibration: stage times and link basis from a batch-size sweep with overlap on and off.
 
 Weighted least squares on the period law itself, so that overlapped rows count for what they bind on. What the rows
-cannot tell apart shows as a null direction of the Jacobian: it is named, with the run that would settle it.
+cannot tell apart shows as a null direction of the Jacobian, or as another fit that is as good: it is named, with the
+run that would settle it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,15 +11,14 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import least_squares
+from scipy.optimize import least_squares, nnls
 from scipy.stats import t as student
 
-from costmodel import period
-from costmodel.observation import Measured, Observation
-from costmodel.scenario import Link, Scenario, StageTimes, pipeline_of
+from costmodel.design import UNKNOWNS, Design, design_of, predict, with_unknowns
+from costmodel.observation import Kind, Measured, Observation
+from costmodel.scenario import Scenario
+from costmodel.spans import Array
 
-Array = NDArray[np.float64]
-UNKNOWNS = ("sample", "quantize", "train", "link", "link call", "train call", "link round")
 _ABOUT = {
     "sample": "sampling, per sample",
     "quantize": "quantizing, per sample",
@@ -28,24 +28,25 @@ _ABOUT = {
     "train call": "training, per call",
     "link round": "transfer, per round",
 }
-_RUNS: tuple[tuple[str, str], ...] = (
+_RUNS: tuple[tuple[Kind, str], ...] = (
     ("sample", "sampling alone (stage sample)"),
     ("quantize", "quantizing alone (stage quantize)"),
     ("empty call", "an empty accelerator call (stage transfer, conditions 'empty call')"),
-    ("sequential", "overlap off at another batch size"),
-    ("overlapped", "overlap on at another batch size"),
+    ("sequential", "overlap off at batch size {}"),
+    ("overlapped", "overlap on at batch size {}"),
     ("transfer", "the transfer alone (stage transfer)"),
     ("train", "training alone (stage train)"),
 )
-_SHORTER = "overlap off with a tenth of the batches in a run"
 _NULL = 1e-6
 _AS_GOOD = 1.92  # half of the 95 % quantile of chi-squared with one degree of freedom
 _SAME = 0.01  # of a typical size: fits nearer than this are one
+_POOR = 10.0  # chi-squared per degree of freedom
+_MOST_SWITCHES = 12
 
 
 @dataclass(frozen=True)
 class Fitted:
-    """One fitted number with its 95 % confidence interval.
+    """One fitted number with its 95 % confidence interval, None where there are no more rows than numbers.
 
     ``known`` is False where the rows do not determine it; ``assumed`` is whether it is known only if training is the
     longest stage, because the rows fit as well when stages change roles.
@@ -65,7 +66,8 @@ class Calibration:
     """A calibrated scenario, its numbers, and what is left open.
 
     ``open`` names groups of numbers that the rows cannot tell apart, ``runs`` the runs that would, in order of use.
-    ``rms_error_pct`` is the fit's own, on the rows it was made from.
+    ``rms_error_pct`` is the fit's own, on the rows it was made from; ``poor`` is whether that is far more than the
+    rows' own spread, so that the model does not hold for them.
     """
 
     scenario: Scenario
@@ -74,97 +76,49 @@ class Calibration:
     runs: tuple[str, ...]
     rms_error_pct: float
     rows: int
+    poor: bool
 
 
 def calibrate(measured: Measured, base: Scenario) -> Calibration:
-    """Return the calibration of ``base``, which gives topology, workload and payload. Raises ValueError for no rows.
+    """Return the calibration of ``base``, which gives topology, workload, payload and what returns.
 
     A transfer cost per round is taken to be 0 unless runs of two lengths, or an empty call, tell it from one per call.
+    Raises ValueError for no rows, or a contended topology.
     """
     rows = [each for each in measured.observations if each.kind != "idle"]
     if not rows:
         message = "there is no timed row to calibrate from"
         raise ValueError(message)
-    scale, free_unknowns = _scale(rows), _free(rows)
-    theta, others = _fit(rows, base, free_unknowns)
-    jacobian = _jacobian(rows, base, theta)
+    design, scale, fitted_unknowns = design_of(rows, base), _scale(rows), _free(rows)
+    theta, others = _fit(design, scale, fitted_unknowns)
+    jacobian = design.jacobian(theta)
     cov, null = _uncertainty(jacobian * scale)
     per_round = UNKNOWNS.index("link round")
-    if free_unknowns[per_round] and np.abs(null[:, per_round]).max(initial=0.0) > 1e-3:
-        free_unknowns[per_round] = False  # of what looks alike, the simpler: a cost per call, none per round
-        theta, others = _fit(rows, base, free_unknowns)
-    residual = _residuals(theta, rows, base)
-    free = max(len(rows) - int(np.linalg.matrix_rank(jacobian * scale, tol=None)), 0)
-    spread = max(1.0, float(residual @ residual) / free) if free else 1.0
+    if fitted_unknowns[per_round] and np.abs(null[:, per_round]).max(initial=0.0) > 1e-3:
+        fitted_unknowns[per_round] = False  # of what looks alike, the simpler: a cost per call, none per round
+        theta, others = _fit(design, scale, fitted_unknowns)
+    residual = design.residuals(theta)
+    free = max(len(rows) - (len(UNKNOWNS) - len(null)), 0)
+    spread = float(residual @ residual) / free if free else 1.0
     quantile = float(student.ppf(0.975, free)) if free else float("nan")
     fitted = []
     for place, name in enumerate(UNKNOWNS):
-        known = bool(np.abs(null[:, place]).max(initial=0.0) < 1e-3)
-        error = float(np.sqrt(cov[place, place] * spread) * scale[place])
+        known = bool(np.abs(null[:, place]).max(initial=0.0) < 1e-3 and fitted_unknowns[place])
+        error = float(np.sqrt(cov[place, place] * max(1.0, spread)) * scale[place])
         half = quantile * error if free and known else None
         per = "ms/sample" if name in ("sample", "quantize", "train", "link") else "ms"
         assumed = known and any(abs(other[place] - theta[place]) > _SAME * scale[place] for other in others)
         fitted.append(Fitted(name, _ABOUT[name], per, float(theta[place]), half, known, assumed))
-    scenario = _scenario(theta, base, measured, {each.name: each for each in fitted})
-    predicted = np.array([predict(each, scenario) for each in rows])
-    observed = np.array([each.time_ms for each in rows])
+    runs = (*_settling_runs(rows, base, theta, scale, null), *_deciding_runs(rows, base, theta, others))
     return Calibration(
-        scenario=scenario,
+        scenario=_scenario(theta, base, measured, fitted),
         fitted=tuple(fitted),
         open=_groups(null),
-        runs=tuple(
-            dict.fromkeys(
-                (
-                    *_settling_runs(rows, base, theta, scale, null),
-                    *_deciding_runs(rows, base, theta, others),
-                )
-            )
-        ),
-        rms_error_pct=float(100 * np.sqrt(np.mean((predicted / observed - 1) ** 2))),
+        runs=tuple(dict.fromkeys(runs)),
+        rms_error_pct=float(100 * np.sqrt(np.mean((design.predict(theta) / design.observed_ms - 1) ** 2))),
         rows=len(rows),
+        poor=spread > _POOR,
     )
-
-
-def predict(row: Observation, scenario: Scenario) -> float:
-    """Return the ms that ``scenario`` says for an observation.
-
-    Overlapped: the period, or with a stated number of batches the mean over that run, which fills the pipeline first.
-    """
-    if row.kind == "empty call":
-        return scenario.link.call_ms + scenario.stage.train_call_ms
-    batches = row.batches or 0
-    link = scenario.link
-    spread = replace(link, call_ms=link.call_ms + (link.round_ms / batches if batches else 0.0), round_ms=0.0)
-    pipeline = pipeline_of(replace(scenario, batch_size=row.batch_size, link=spread))
-    if row.kind == "overlapped":
-        return period.makespan_ms(pipeline, batches) / batches if batches else period.overlapped(pipeline).period_ms
-    if row.kind == "sequential":
-        return pipeline.sequential_ms
-    times: Mapping[str, float] = vars(pipeline)
-    return float(times[f"{row.kind}_ms"])
-
-
-def _with(theta: Sequence[float] | Array, base: Scenario) -> Scenario:
-    """Return the base scenario with the unknowns filled in, at reference batch size 1."""
-    sample, quantize, train, link, call, train_call, per_round = (float(value) for value in theta)
-    stage = StageTimes(
-        reference_batch_size=1, sample_ms=sample, quantize_ms=quantize, train_ms=train, train_call_ms=train_call
-    )
-    payload = base.link.bytes_per_sample or 1.0
-    moved = Link(
-        call_ms=call,
-        round_ms=per_round,
-        bytes_per_s=1e3 * payload / link if link > 1e-12 else None,
-        bytes_per_sample=payload if link > 1e-12 else 0.0,
-        holds=base.link.holds,
-        duplex=base.link.duplex,
-    )
-    return replace(base, stage=stage, link=moved)
-
-
-def _residuals(theta: Array, rows: Sequence[Observation], base: Scenario) -> Array:
-    scenario = _with(theta, base)
-    return np.array([(predict(row, scenario) - row.time_ms) / row.error_ms for row in rows])
 
 
 def _scale(rows: Sequence[Observation]) -> Array:
@@ -174,92 +128,95 @@ def _scale(rows: Sequence[Observation]) -> Array:
     return np.array([per_sample] * 4 + [whole, whole, whole])
 
 
-def _fit(rows: Sequence[Observation], base: Scenario, free: NDArray[np.bool_]) -> tuple[Array, list[Array]]:
-    """Return the best fit, and others that fit as well: the maximum in the period law makes more than one valley.
-
-    Stages can change roles (a slow link looks like slow training), so every start is tried in all roles. Of fits that
-    the rows cannot tell apart, the one with the longest training is taken.
-    """
-    scale = _scale(rows)
-
-    def residuals(values: Array) -> Array:
-        return _residuals(_spread(values, free), rows, base)
-
-    fits: list[tuple[float, Array]] = []
-    for start in _starts(scale):
-        found = least_squares(residuals, start[free], bounds=(0, np.inf), x_scale=scale[free], xtol=1e-12, ftol=1e-12)
-        fits.append((float(found.cost), _spread(found.x, free)))
-    lowest = min(cost for cost, _ in fits)
-    good = [theta for cost, theta in fits if cost <= lowest + _AS_GOOD]
-    best = max(good, key=lambda theta: float(theta[UNKNOWNS.index("train")]))
-    return best, [theta for theta in good if (np.abs(theta - best) > _SAME * scale).any()]
-
-
-def _starts(scale: Array) -> list[Array]:
-    """Return where fits start: one slow stage, which is training, the link or the CPU in turn, with two call costs."""
-    slow, fast = 0.6, 0.05
-    starts = []
-    for sample, quantize, train, link in (
-        (fast, fast, slow, fast),
-        (fast, fast, fast, slow),
-        (fast, slow, fast, fast),
-        (slow, fast, fast, fast),
-        (0.2, 0.2, 0.3, 0.3),
-    ):
-        for call, train_call in ((0.1, 0.02), (0.02, 0.1)):
-            starts.append(np.array([sample, quantize, train, link, call, train_call, 0.02]) * scale)
-    return starts
-
-
-def _deciding_runs(
-    rows: Sequence[Observation], base: Scenario, theta: Array, others: Sequence[Array]
-) -> tuple[str, ...]:
-    """Return the run that the fits disagree on most clearly, if there are others that fit as well."""
-    chosen = []
-    size = max(row.batch_size for row in rows)
-    for kind, words in _RUNS:
-        if kind in ("sequential", "overlapped") or not others:
-            continue
-        row = Observation(kind, 0 if kind == "empty call" else size, None, 1.0, 1.0)  # type: ignore[arg-type]
-        mine = predict(row, _with(theta, base))
-        apart = [abs(predict(row, _with(other, base)) - mine) > 0.1 * max(mine, 1e-9) for other in others]
-        if all(apart):
-            chosen.append(words)
-    return tuple(chosen[:1])
-
-
 def _free(rows: Sequence[Observation]) -> NDArray[np.bool_]:
     """Return which unknowns are fitted: a cost per round only where every run says how many batches it had."""
     stated = all(row.batches for row in rows if row.kind in ("overlapped", "sequential"))
     return np.array([name != "link round" or stated for name in UNKNOWNS])
 
 
-def _spread(values: Array, free: NDArray[np.bool_]) -> Array:
-    whole = np.zeros(len(free))
-    whole[free] = values
-    return whole
+def _fit(design: Design, scale: Array, free: NDArray[np.bool_]) -> tuple[Array, list[Array]]:
+    """Return the best fit, and others that fit as well: the maximum in the period law makes more than one valley.
+
+    For every pattern of what binds where, the rest is linear and non-negative least squares solves it; the patterns
+    that hold are polished together. Stages can change roles (a slow link looks like slow training): of fits that the
+    rows cannot tell apart, the one with the longest training is taken.
+    """
+    solved = [_settled(design, pattern, scale, free) for pattern in _patterns(design)]
+    solved.sort(key=lambda theta: float(np.sum(design.residuals(theta) ** 2)))
+    distinct: list[Array] = []
+    for theta in solved:
+        if all((np.abs(theta - other) > _SAME * scale).any() for other in distinct):
+            distinct.append(theta)
+    fits = [_polished(design, theta, scale, free) for theta in distinct[:12]]
+    lowest = min(cost for cost, _ in fits)
+    good = [theta for cost, theta in fits if cost <= lowest + _AS_GOOD]
+    best = max(good, key=lambda theta: float(theta[UNKNOWNS.index("train")]))
+    return best, [theta for theta in good if (np.abs(theta - best) > _SAME * scale).any()]
 
 
-def _jacobian(rows: Sequence[Observation], base: Scenario, theta: Array) -> Array:
-    """Return d residual / d unknown by central differences, to where all are above 0."""
-    step = 1e-5 * _scale(rows)
-    columns = []
-    for place in range(len(theta)):
-        up, down = theta.copy(), theta.copy()
-        up[place] += step[place]
-        down[place] = max(down[place] - step[place], 0.0)
-        columns.append((_residuals(up, rows, base) - _residuals(down, rows, base)) / (up[place] - down[place]))
-    return np.column_stack(columns)
+def _patterns(design: Design) -> list[NDArray[np.intp]]:
+    """Return what could bind in every row: one claim up to some row's time, another one beyond it."""
+    claims = design.claims.shape[1]
+    overlapped = np.flatnonzero(design.beta > 0)
+    times = np.unique(design.observed_ms[overlapped])
+    switches = times[np.unique(np.linspace(0, len(times) - 1, _MOST_SWITCHES).astype(int))] if len(times) else []
+    found = [np.full(len(design.beta), claim, dtype=np.intp) for claim in range(claims)]
+    for small in range(claims):
+        for large in range(claims):
+            for switch in switches[:-1] if small != large else []:
+                found.append(np.where(design.observed_ms <= switch, small, large).astype(np.intp))
+    return found
+
+
+def _settled(design: Design, binding: NDArray[np.intp], scale: Array, free: NDArray[np.bool_]) -> Array:
+    """Return the fit in which the claims that are assumed to bind do bind, or the last of a few attempts."""
+    theta = np.zeros(len(free))
+    for _ in range(8):
+        rows = design.rows_of(binding) / design.error_ms[:, None]
+        target = design.observed_ms / design.error_ms - rows[:, 0]
+        theta = np.zeros(len(free))
+        theta[free] = nnls(rows[:, 1:][:, free] * scale[free], target)[0] * scale[free]
+        again = design.binding(theta)
+        if np.array_equal(again, binding):
+            break
+        binding = again
+    return theta
+
+
+def _polished(design: Design, start: Array, scale: Array, free: NDArray[np.bool_]) -> tuple[float, Array]:
+    """Return (half the sum of squares, unknowns) from ``start``, across the edges of the patterns."""
+
+    def whole(values: Array) -> Array:
+        theta = np.zeros(len(free))
+        theta[free] = values
+        return theta
+
+    def residuals(values: Array) -> Array:
+        return design.residuals(whole(values))
+
+    def jacobian(values: Array) -> Array:
+        return np.asarray(design.jacobian(whole(values))[:, free])
+
+    found = least_squares(
+        residuals,
+        np.maximum(start[free], 1e-9 * scale[free]),
+        jac=jacobian,
+        bounds=(0, np.inf),
+        x_scale=scale[free],
+        xtol=1e-12,
+        ftol=1e-12,
+    )
+    before = 0.5 * float(np.sum(design.residuals(start) ** 2))
+    return (before, start) if before <= found.cost else (float(found.cost), whole(found.x))
 
 
 def _uncertainty(scaled: Array) -> tuple[Array, Array]:
     """Return the covariance (scaled unknowns) and the null directions, of shape (directions, unknowns)."""
-    _, singular, directions = np.linalg.svd(scaled, full_matrices=True)
-    strength = np.zeros(directions.shape[0])
-    strength[: len(singular)] = singular
-    kept = strength > _NULL * max(float(strength.max()), 1e-300)
-    inverse = np.where(kept, 1 / np.where(kept, strength, 1.0) ** 2, 0.0)
-    return (directions.T * inverse) @ directions, directions[~kept]
+    square = scaled.T @ scaled
+    strength, directions = np.linalg.eigh(square)
+    kept = strength > _NULL**2 * max(float(strength.max()), 1e-300)
+    inverse = np.where(kept, 1 / np.where(kept, strength, 1.0), 0.0)
+    return (directions * inverse) @ directions.T, directions.T[~kept]
 
 
 def _groups(null: Array) -> tuple[tuple[str, ...], ...]:
@@ -281,51 +238,82 @@ def _settling_runs(
     have, chosen = list(rows), []
     left = len(null)
     sizes = sorted({row.batch_size for row in rows if row.batch_size}) or [1]
-    lengths = [row.batches for row in rows if row.batches] or [100]
+    lengths = sorted(row.batches for row in rows if row.batches)
+    usual = lengths[len(lengths) // 2] if lengths else None
+    inside = np.maximum(theta, 1e-3 * scale)  # away from 0, where a claim that could bind does not
+
+    def still_open(more: Observation) -> int:
+        return len(_uncertainty(design_of([*have, more], base).jacobian(inside) * scale)[1])
+
     while left:
-        options: list[tuple[int, str, list[Observation]]] = []
+        options: list[tuple[int, str, Observation]] = []
         for kind, words in _RUNS:
-            for size in (sizes[-1] * 2, max(1, sizes[0] // 2)):
-                row = Observation(kind, 0 if kind == "empty call" else size, None, 1.0, 0.01)  # type: ignore[arg-type]
-                options.append((_open(have, row, base, theta, scale), words, [row]))
-        row = Observation("sequential", sizes[-1], max(1, min(lengths) // 10), 1.0, 0.01)
-        options.append((_open(have, row, base, theta, scale), _SHORTER, [row]))
-        fewest, words, more = min(options, key=lambda option: option[0])
+            for size in (sizes[-1] * 2, max(1, sizes[0] // 2)) if "{}" in words else (sizes[-1],):
+                row = Observation(kind, 0 if kind == "empty call" else size, usual, 1.0, 0.01)
+                options.append((still_open(row), words.format(size), row))
+        if usual is not None:
+            short = max(1, usual // 10)
+            row = Observation("sequential", sizes[-1], short, 1.0, 0.01)
+            options.append((still_open(row), f"overlap off with {short} batches in a run", row))
+        fewest, words, row = min(options, key=lambda option: option[0])
         if fewest >= left:
             break
         left = fewest
-        have += more
+        have.append(row)
         chosen.append(words)
-    return tuple(dict.fromkeys(chosen))
+    if left and usual is None:
+        chosen.append("the number of batches in every run (column batches), and runs of two lengths")
+    return tuple(chosen)
 
 
-def _open(rows: Sequence[Observation], more: Observation, base: Scenario, theta: Array, scale: Array) -> int:
-    inside = np.maximum(theta, 1e-3 * scale)  # away from 0, where a claim that could bind does not
-    return len(_uncertainty(_jacobian([*rows, more], base, inside) * scale)[1])
+def _deciding_runs(
+    rows: Sequence[Observation], base: Scenario, theta: Array, others: Sequence[Array]
+) -> tuple[str, ...]:
+    """Return the run that the fits disagree on most clearly, if there are others that fit as well."""
+    size = max(row.batch_size for row in rows)
+    for kind, words in _RUNS:
+        if "{}" in words or not others:
+            continue
+        row = Observation(kind, 0 if kind == "empty call" else size, None, 1.0, 1.0)
+        mine = predict(row, with_unknowns(theta, base))
+        if all(abs(predict(row, with_unknowns(other, base)) - mine) > 0.1 * max(mine, 1e-9) for other in others):
+            return (words,)
+    return ()
 
 
-def _scenario(theta: Array, base: Scenario, measured: Measured, fitted: Mapping[str, Fitted]) -> Scenario:
+def _scenario(theta: Array, base: Scenario, measured: Measured, fitted: Sequence[Fitted]) -> Scenario:
     """Return the calibrated scenario at the largest measured batch size, each number with where it is from."""
     size = max(row.batch_size for row in measured.observations)
-    found = _with(theta, base)
-    grows = ("sample", "quantize", "train")
-    stage: dict[str, Any] = {f"{name}_ms": float(theta[UNKNOWNS.index(name)]) * size for name in grows}
-    origin = {name: _origin(each) for name, each in fitted.items()}
+    found = with_unknowns(theta, base)
+    grows: Mapping[str, Any] = {"sample_ms": theta[0], "quantize_ms": theta[1], "train_ms": theta[2]}
+    stage: dict[str, Any] = {name: float(value) * size for name, value in grows.items()}
+    if base.quantize_on == "dsp":
+        stage["quantize_dsp_ms"] = stage["quantize_ms"]
+    origin = {each.name: _origin(each) for each in fitted}
     origins = dict(base.origins) | {
+        "title": "calibrated",
         "stage.reference_batch_size": "calibrated",
-        **{f"stage.{name}_ms": origin[name] for name in grows},
+        **{f"stage.{name}_ms": origin[name] for name in ("sample", "quantize", "train")},
         "stage.train_call_ms": origin["train call"],
         "link.call_ms": origin["link call"],
         "link.round_ms": origin["link round"],
         "link.bytes_per_s": origin["link"],
         "link.bytes_per_sample": "given" if base.link.bytes_per_sample else "not measured: 1 stands for the payload",
     }
+    open_ = [each.name for each in fitted if not each.known and each.name != "link round"]
+    assumed = [each.name for each in fitted if each.assumed]
+    doubts = [f"not identifiable, one of many that fit: {', '.join(open_)}"] if open_ else []
+    doubts += [f"if training is the longest stage: {', '.join(assumed)}"] if assumed else []
     return replace(
         found,
-        stage=replace(found.stage, reference_batch_size=size, **stage),
+        name="calibrated",
+        title=f"{measured.device}, {measured.model or 'a model'} on {measured.dataset or 'its data'}, calibrated",
         device=measured.device,
         model=measured.model,
         dataset=measured.dataset,
+        printed_batch_ms=None,
+        doubts="; ".join(doubts),
+        stage=replace(found.stage, reference_batch_size=size, **stage),
         origins=tuple(origins.items()),
     )
 

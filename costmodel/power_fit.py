@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from scipy.optimize import lsq_linear
+from scipy.optimize import nnls
 from scipy.stats import t as student
 
 from costmodel.calibrate import Calibration, Fitted
@@ -16,6 +16,7 @@ from costmodel.spans import Array
 _NAMES = ("power.base_w", "power.cpu_active_w", "power.link_active_w", "power.dsp_active_w")
 _ABOUT = ("the idle phone", "CPU busy, above idle", "link busy, above idle", "DSP busy, above idle")
 _ERROR = 0.02  # relative standard error of an energy; tables hold a spread per batch, not of the mean
+_SMALL_W = 0.3  # an interval this narrow is an answer even around zero
 _NULL = 1e-3  # relative: times of a few per cent of each other cannot carry a split
 
 
@@ -31,7 +32,8 @@ class PowerFit:
 def fit_power(measured: Measured, calibration: Calibration) -> PowerFit:
     """Return the power split by non-negative least squares: energy = P0 * time + sum of dP * busy time.
 
-    Stages measured alone, both kinds of sweep and the idle phone all count. Nothing is fitted without energies.
+    A power whose interval is wider than itself, or that no row is left over to check, is not known. Stages measured
+    alone, both kinds of sweep and the idle phone all count. Nothing is fitted without energies.
     """
     scenario = calibration.scenario
     equations = [each for row in measured.observations if (each := _equation(row, scenario)) is not None]
@@ -41,8 +43,8 @@ def fit_power(measured: Measured, calibration: Calibration) -> PowerFit:
     weight = 1 / (_ERROR * np.maximum(energy, 1e-9))
     weighted = matrix * weight[:, None]
     scale = 1 / np.maximum(np.linalg.norm(weighted, axis=0), 1e-300)
-    found = lsq_linear(weighted * scale, energy * weight, bounds=(0, np.inf))
-    powers: Array = found.x * scale
+    solved, distance = nnls(weighted * scale, energy * weight)
+    powers: Array = solved * scale
     _, singular, directions = np.linalg.svd(weighted * scale, full_matrices=True)
     strength = np.zeros(len(_NAMES))
     strength[: len(singular)] = singular
@@ -51,14 +53,14 @@ def fit_power(measured: Measured, calibration: Calibration) -> PowerFit:
     inverse = np.where(kept, 1 / np.where(kept, strength, 1.0) ** 2, 0.0)
     cov = (directions.T * inverse) @ directions
     free = len(equations) - int(kept.sum())
-    spread = max(1.0, 2 * float(found.cost) / free) if free > 0 else 1.0
+    spread = max(1.0, distance**2 / free) if free > 0 else 1.0
     quantile = float(student.ppf(0.975, free)) if free > 0 else float("nan")
     fitted = []
     for place, name in enumerate(_NAMES):
         known = bool(np.abs(null[:, place]).max(initial=0.0) < 1e-3) and bool(np.any(matrix[:, place] > 0))
-        half = (
-            quantile * float(np.sqrt(cov[place, place] * spread)) * float(scale[place]) if free > 0 and known else None
-        )
+        error = float(np.sqrt(cov[place, place] * spread)) * float(scale[place])
+        half = quantile * error if free > 0 and known else None
+        known = known and half is not None and half <= max(float(powers[place]), _SMALL_W)
         fitted.append(Fitted(name, _ABOUT[place], "W", float(powers[place]), half, known))
     return PowerFit(_with_powers(scenario, fitted), tuple(fitted), tuple(_runs(measured, fitted)))
 

@@ -143,6 +143,7 @@ class Scenario:
     device: str = _p("", "phone")
     model: str = _p("", "model")
     dataset: str = _p("", "data set")
+    doubts: str = _p("", "what is not known about the parameters, in words")
     printed_batch_ms: float | None = _p(None, "time per batch that was published or measured, to compare", "ms")
     batch_size: int = _p(1, "samples in a batch", "", 1)
     samples: float = _p(1.0, "samples of a client", "", 1e-3)

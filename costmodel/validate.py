@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from costmodel.calibrate import calibrate, predict
+from costmodel.calibrate import calibrate
+from costmodel.design import predict
 from costmodel.observation import Measured, Observation
 from costmodel.scenario import Scenario
 
