@@ -8,7 +8,8 @@ from numpy.typing import ArrayLike
 from costmodel.scenario import Cohort
 from costmodel.spans import Array
 
-_ROUNDS = 4000  # rounds drawn where the network is random
+_ROUNDS = 4000  # rounds drawn where the network is random ...
+_AT_ONCE = 5 * 10**6  # ... fewer of a cohort so large that its rates would not fit
 
 
 def draw_rates(cohort: Cohort, shape: tuple[int, ...], random: np.random.Generator) -> Array:
@@ -42,7 +43,8 @@ def round_times_s(
     ``train_s`` is the training time of each kind of phone; the cohort's clients have them in equal shares, in turn.
     Up and down rates are drawn apart. One round is enough, and is the default, where the network is constant.
     """
-    count = rounds if rounds is not None else 1 if cohort.network == "constant" else _ROUNDS
+    drawn = max(50, min(_ROUNDS, _AT_ONCE // cohort.clients))
+    count = rounds if rounds is not None else 1 if cohort.network == "constant" else drawn
     phones = np.resize(np.asarray(train_s, dtype=np.float64), cohort.clients)
     shape = (count, cohort.clients)
     busy_s = 8 * download_bytes / draw_rates(cohort, shape, random) + phones

@@ -17,6 +17,11 @@ from costmodel.scenario import Scenario, pipeline_of
 from costmodel.spans import Array
 
 UNKNOWNS = ("sample", "quantize", "train", "link", "link call", "train call", "link round")
+# The parameters of a scenario that a calibration finds.
+FITTED = (
+    *(f"stage.{name}_ms" for name in ("sample", "quantize", "quantize_dsp", "train", "train_call")),
+    *("stage.reference_batch_size", "link.call_ms", "link.bytes_per_s", "link.round_ms"),
+)
 
 
 @dataclass(frozen=True)

@@ -15,18 +15,24 @@ import numpy as np
 from costmodel import period, recurrence
 from costmodel.disturbance import Disturbances
 from costmodel.noise import draw_times
-from costmodel.scenario import Scenario, disturbances_of, pipeline_of
+from costmodel.scenario import MOST_BATCHES, Scenario, disturbances_of, pipeline_of
 from costmodel.spans import Array, Spans
-from costmodel.stages import Pipeline, Stage
+from costmodel.stages import STAGES, Pipeline, Stage
 
 EngineName = Literal["formula", "recurrence", "simpy"]
 ENGINES: tuple[EngineName, ...] = ("formula", "recurrence", "simpy")
 MOST_REPLICATIONS = 100_000
-_MOST_WORK = 2 * 10**9  # batches x replications
+# Batches x replications that an engine is asked for: a minute or two, and shown.
+_MOST_WORK: dict[EngineName, int] = {"formula": 10**9, "recurrence": 2 * 10**8, "simpy": 2 * 10**6}
+_MOST_EVENTS = 10**7  # of an app or a governor in a run
+_REPLICATIONS: dict[EngineName, int] = {"formula": 1, "recurrence": 200, "simpy": 20}  # where times are random
 _AT_ONCE = 10**6  # times drawn together
 _CHAIN = 200  # batches that a period is measured over where times are random ...
 _WARM_UP = 50  # ... after so many
+_CHAIN_PER_SLOT = 40  # and more for deep buffers, which take long to fill
+_SHOWN = 10_000  # batches whose spans are kept
 _Z95 = 1.959963984540054
+_NORMAL = 200  # replications from which Student's t is the normal distribution
 
 
 @dataclass(frozen=True)
@@ -47,11 +53,16 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Timing:
-    """Milliseconds between finished batches in the long run, and of the round of ``batches`` batches."""
+    """Milliseconds per finished batch, and of the round of ``batches`` batches.
+
+    Per batch is in the long run; of a disturbed pipeline, which may have none, it is the mean of the round.
+    ``work_ms`` is the mean work of a stage per batch, with what failed tries did.
+    """
 
     batch_ms: Estimate
     round_ms: Estimate
     batches: int
+    work_ms: Mapping[Stage, float]
 
 
 @dataclass(frozen=True)
@@ -59,7 +70,8 @@ class Answer:
     """What an engine found, sequential beside overlapped.
 
     ``why`` says why it was this engine; ``spans`` are those of the first replication of the round, overlapped and
-    sequential, at most ``shown`` batches of them; ``floor_ms`` is the period's lower bound from the formula.
+    sequential, at most 10,000 batches of them; ``floor`` is the period law at the mean times. ``random`` is whether
+    another seed would give other numbers, ``disturbed`` whether there is more than the law knows.
     """
 
     scenario: Scenario
@@ -71,13 +83,15 @@ class Answer:
     floor: period.Period
     spans: Spans
     sequential_spans: Spans
+    random: bool
+    disturbed: bool
     retries: int = 0
     peak_c: float | None = None
 
     @property
     def exact(self) -> bool:
         """Whether the numbers are the scenario's own, neither a bound nor an estimate."""
-        return self.overlapped.batch_ms.low is None and not self.overlapped.batch_ms.bound
+        return not self.random and not self.overlapped.batch_ms.bound
 
 
 def choose_engine(scenario: Scenario, replications: int = 1) -> tuple[EngineName, str]:
@@ -105,35 +119,51 @@ def answer(
     *,
     engine: EngineName | None = None,
     batches: int | None = None,
-    replications: int = 1,
+    replications: int | None = None,
     random: np.random.Generator | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> Answer:
     """Return what the scenario costs in time, sequential and overlapped.
 
-    ``batches`` defaults to the round's; ``random`` to seed 0; ``progress`` is called with the replications done. Raises
-    ValueError for a forced engine that cannot do the scenario, or for more work than fits.
+    ``batches`` defaults to the round's; ``replications``, where anything is random, to 200 of the recurrence and 20
+    of SimPy; ``random`` to seed 0; ``progress`` is called with the replications done. Raises ValueError for a forced
+    engine that cannot do the scenario, or for more work than fits.
     """
-    chosen, why = choose_engine(scenario, replications)
+    chosen, why = choose_engine(scenario, replications or 1)
     if engine is not None:
         why = "asked for" if engine == chosen else f"asked for; {chosen} would be cheapest and exact"
         _check_forced(scenario, engine, chosen)
+    used = engine or chosen
     pipeline, disturbances = pipeline_of(scenario), disturbances_of(scenario)
     count = scenario.round_batches if batches is None else batches
-    is_random = scenario.noise.kind != "constant" or disturbances.random
-    replications = replications if is_random and engine != "formula" else 1
-    if not (1 <= replications <= MOST_REPLICATIONS and count >= 1 and count * replications <= _MOST_WORK):
+    is_random = used != "formula" and (scenario.noise.kind != "constant" or disturbances.random)
+    if replications is not None and not 1 <= replications <= MOST_REPLICATIONS:
+        message = f"replications must be from 1 to {MOST_REPLICATIONS:,} (got {replications:,})"
+        raise ValueError(message)
+    repeated = (replications or _REPLICATIONS[used]) if is_random else 1
+    if not (1 <= count <= MOST_BATCHES and count * repeated <= _MOST_WORK[used]):
         message = (
-            f"replications must be from 1 to {MOST_REPLICATIONS:,} and batches times replications at most"
-            f" {_MOST_WORK:,} (got {replications:,} of {count:,} batches)"
+            f"batches must be from 1 to {MOST_BATCHES:,}, and times replications at most {_MOST_WORK[used]:,} for"
+            f" engine {used} (got {count:,} x {repeated:,})"
         )
         raise ValueError(message)
+    if used == "simpy":
+        _check_events(scenario, count * pipeline.sequential_ms)
     random = np.random.default_rng(0) if random is None else random
-    run = _Run(scenario, pipeline, disturbances, count, replications, random)
-    used = engine or chosen
+    run = _Run(scenario, pipeline, disturbances, count, repeated, is_random, random)
     if used == "formula":
         return run.by_formula(why, bound=chosen != "formula")
     return run.by_recurrence(why, progress) if used == "recurrence" else run.by_simpy(why, progress)
+
+
+def _check_events(scenario: Scenario, whole_ms: float) -> None:
+    """Raise ValueError if an app or a governor would be looked at more often than anybody waits for."""
+    periods = {"foreground.every_ms": scenario.foreground.every_ms}
+    periods |= {"throttle.period_ms": scenario.throttle.period_ms} if scenario.throttle.kind == "thermal" else {}
+    for name, every_ms in periods.items():
+        if every_ms and whole_ms / every_ms > _MOST_EVENTS:
+            message = f"{name} is too short for a run of {whole_ms / 1e3:g} s (got {every_ms:g}); use fewer batches"
+            raise ValueError(message)
 
 
 def _check_forced(scenario: Scenario, engine: EngineName, chosen: EngineName) -> None:
@@ -149,6 +179,7 @@ class _Run:
     disturbances: Disturbances
     batches: int
     replications: int
+    is_random: bool
     random: np.random.Generator
 
     def by_formula(self, why: str, *, bound: bool) -> Answer:
@@ -158,7 +189,8 @@ class _Run:
         def timing(batch_ms: float, *, overlap: bool) -> Timing:
             bound = bounds[overlap]
             round_ms = period.makespan_ms(self.pipeline, self.batches, overlap=overlap)
-            return Timing(Estimate(batch_ms, bound=bound), Estimate(round_ms, bound=bound), self.batches)
+            estimates = Estimate(batch_ms, bound=bound), Estimate(round_ms, bound=bound)
+            return Timing(*estimates, self.batches, self._mean_work())
 
         shown, shown_sequential = self._constant_spans()
         return Answer(
@@ -171,12 +203,13 @@ class _Run:
             floor=floor,
             spans=shown,
             sequential_spans=shown_sequential,
+            random=False,
+            disturbed=self.disturbances.any,
         )
 
     def by_recurrence(self, why: str, progress: Callable[[int], None] | None) -> Answer:
         """Draw in blocks of replications, so that memory does not grow with them."""
-        chain = max(self.batches, _CHAIN)
-        skip = _WARM_UP
+        chain, skip = self._chain()
         found: dict[tuple[bool, str], list[Array]] = {}
         first: tuple[Spans, Spans] | None = None
         width = max(1, min(self.replications, _AT_ONCE // chain))
@@ -184,7 +217,7 @@ class _Run:
             shape = (chain, min(width, self.replications - begin))
             times = draw_times(self.pipeline, self.scenario.noise, shape, self.random)
             if first is None:
-                one = {stage: array[: self.batches, 0] for stage, array in times.items()}
+                one = {stage: array[: min(self.batches, _SHOWN), 0] for stage, array in times.items()}
                 first = tuple(recurrence.spans(self.pipeline, one, overlap=on) for on in (True, False))  # type: ignore[assignment]
             for overlap in (True, False):
                 numbers = (skip, self.batches - 1, chain - 1)
@@ -193,7 +226,8 @@ class _Run:
                 found.setdefault((overlap, "round"), []).append(rounds)
             if progress is not None:
                 progress(begin + shape[1])
-        return self._answer("recurrence", why, found, first)  # type: ignore[arg-type]
+        work = {overlap: self._mean_work() for overlap in (True, False)}
+        return self._answer("recurrence", why, found, first, work)  # type: ignore[arg-type]
 
     def by_simpy(self, why: str, progress: Callable[[int], None] | None) -> Answer:
         """Simulate replication by replication.
@@ -202,9 +236,10 @@ class _Run:
         """
         from costmodel.simulate import simulate
 
-        chain = self.batches if self.disturbances.any else max(self.batches, _CHAIN)
+        chain = self.batches if self.disturbances.any else self._chain()[0]
         found: dict[tuple[bool, str], list[Array]] = {}
         first: tuple[Spans, Spans] | None = None
+        work: dict[bool, dict[Stage, float]] = {True: dict.fromkeys(STAGES, 0.0), False: dict.fromkeys(STAGES, 0.0)}
         retries, peaks = 0, []
         for number in range(self.replications):
             times = draw_times(self.pipeline, self.scenario.noise, (chain,), self.random)
@@ -219,18 +254,36 @@ class _Run:
             for overlap, run in zip((True, False), runs, strict=True):
                 found.setdefault((overlap, "batch"), []).append(self._batch_ms(run.spans, times, overlap=overlap))
                 found.setdefault((overlap, "round"), []).append(np.atleast_1d(run.spans.makespan_ms))
+                for stage in STAGES:
+                    work[overlap][stage] += float(run.spans.work_ms[stage].mean()) / self.replications
             if progress is not None:
                 progress(number + 1)
-        return self._answer("simpy", why, found, first, retries, max(peaks, default=None))  # type: ignore[arg-type]
+        hottest = max(peaks, default=None)
+        return self._answer("simpy", why, found, first, work, retries, hottest)  # type: ignore[arg-type]
+
+    def _chain(self) -> tuple[int, int]:
+        """Return how many batches a period is measured over, and after how many."""
+        p = self.pipeline
+        more = _CHAIN_PER_SLOT * min(max(p.host_slots, p.device_slots, p.staging_slots), 200)
+        return max(self.batches, _CHAIN + more), _WARM_UP + more // 4
+
+    def _mean_work(self) -> dict[Stage, float]:
+        return {stage: float(getattr(self.pipeline, f"{stage}_ms")) for stage in STAGES}
 
     def _batch_ms(self, round_spans: Spans, times: Mapping[Stage, Array], *, overlap: bool) -> Array:
         if self.disturbances.any:
-            return np.atleast_1d(round_spans.period_ms())
+            return np.atleast_1d(round_spans.makespan_ms / self.batches)
         from costmodel.simulate import spans
 
         long_run = spans(self.pipeline, times, overlap=overlap)
-        cycle_ms = long_run.cycle_ms() if self.scenario.noise.kind == "constant" else None
-        return np.atleast_1d(long_run.period_ms(_WARM_UP) if cycle_ms is None else cycle_ms)
+        if self.scenario.noise.kind != "constant":
+            return np.atleast_1d(long_run.period_ms(self._chain()[1]))
+        cycle_ms = long_run.cycle_ms()
+        if cycle_ms is not None:
+            return np.atleast_1d(cycle_ms)
+        # Without a short cycle the edges of the run show; no mean can be below the law.
+        floor_ms = period.overlapped(self.pipeline).period_ms if overlap else self.pipeline.sequential_ms
+        return np.atleast_1d(np.maximum(long_run.period_ms(self._chain()[1]), floor_ms))
 
     def _answer(
         self,
@@ -238,6 +291,7 @@ class _Run:
         why: str,
         found: dict[tuple[bool, str], list[Array]],
         first: tuple[Spans, Spans],
+        work: Mapping[bool, Mapping[Stage, float]],
         retries: int = 0,
         peak_c: float | None = None,
     ) -> Answer:
@@ -246,6 +300,7 @@ class _Run:
                 _estimate(np.concatenate(found[overlap, "batch"])),
                 _estimate(np.concatenate(found[overlap, "round"])),
                 self.batches,
+                work[overlap],
             )
             for overlap in (True, False)
         }
@@ -259,13 +314,15 @@ class _Run:
             floor=period.overlapped(self.pipeline),
             spans=first[0],
             sequential_spans=first[1],
+            random=self.is_random,
+            disturbed=self.disturbances.any,
             retries=retries,
             peak_c=peak_c,
         )
 
     def _constant_spans(self) -> tuple[Spans, Spans]:
         """Return the spans of constant times; of a contended or disturbed pipeline, simulated."""
-        batches = min(self.batches, 10_000)
+        batches = min(self.batches, _SHOWN)
         times = recurrence.constant_times(self.pipeline, batches)
         if self.pipeline.contended:
             from costmodel.simulate import spans
@@ -275,10 +332,15 @@ class _Run:
 
 
 def _estimate(values: Array) -> Estimate:
-    """Return mean, 95 % confidence interval (normal) and quantiles; of one value, the value."""
+    """Return mean, 95 % confidence interval and quantiles; of one value, the value."""
     mean = float(values.mean())
     if len(values) < 2:
         return Estimate(mean)
-    half = _Z95 * float(values.std(ddof=1)) / math.sqrt(len(values))
+    quantile = _Z95
+    if len(values) < _NORMAL:
+        from scipy.special import stdtrit
+
+        quantile = float(stdtrit(len(values) - 1, 0.975))
+    half = quantile * float(values.std(ddof=1)) / math.sqrt(len(values))
     p5, p95 = (float(value) for value in np.quantile(values, (0.05, 0.95)))
     return Estimate(mean, mean - half, mean + half, p5, p95)

@@ -6,14 +6,15 @@ the idle phone is a row of stage ``idle``.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import numpy as np
 import pandas as pd
 
 from costmodel.batch import refuse_emulated
-from profiler.names import did_you_mean, fold
+from profiler.names import did_you_mean, fold, printable
 from profiler.sheet import Problem, TableError
 
 Kind = Literal["overlapped", "sequential", "sample", "quantize", "transfer", "train", "empty call", "idle"]
@@ -53,36 +54,94 @@ class Measured:
     observations: tuple[Observation, ...]
 
 
-def measured_of(table: pd.DataFrame, file: str, wanted: Mapping[str, str | None] | None = None) -> Measured:
+def measured_of(
+    table: pd.DataFrame, file: str, wanted: Mapping[str, str | None] | None = None, quantize_on: str = "cpu"
+) -> Measured:
     """Return the observations in a checked measurement table, of the one configuration that is ``wanted``.
 
-    ``wanted`` may name device, model and dataset. Raises TableError for emulated rows, and ValueError if no or several
-    configurations fit, or if there is nothing to calibrate from.
+    ``wanted`` may name device, model, dataset, processor, precision, and conditions, which rows of the sweep must
+    hold. Training and transfer are taken from the sweep's processor and precision, quantizing from ``quantize_on``.
+    Raises TableError for emulated rows, if no or several configurations fit, if one run was measured twice, and if
+    there is nothing to calibrate from.
     """
     refuse_emulated(table, file)
-    chosen: dict[str, str] = {}
-    totals = table[table["stage"] == "total"]
-    for column in ("device", "model", "dataset"):
-        name = (wanted or {}).get(column)
-        known = sorted({str(value) for value in totals[column].dropna()})
-        fitting = [value for value in known if name is None or fold(value) == fold(name)]
-        if not fitting and (name is not None or column == "device"):
-            hint = did_you_mean(name or "", known) if known else "it has no row of stage total"
-            raise TableError(Problem(file, f"has no {column} {name!r} to calibrate; {hint}"))
-        if len(fitting) > 1:
-            rule = f"holds several; choose by --{column} ({', '.join(fitting)})"
-            raise TableError(Problem(file, rule, column=column))
-        chosen[column] = fitting[0] if fitting else ""
-        own = fold(chosen[column])
-        table = table[[bool(pd.isna(value)) or fold(str(value)) == own for value in table[column]]]
-        totals = table[table["stage"] == "total"]
-    found = [each for row in table.to_dict("records") if (each := _observation(row)) is not None]
-    if not any(each.kind in ("overlapped", "sequential") for each in found):
+    asked = wanted or {}
+    swept = _kept(table, (_swept(row) is not None for row in table.to_dict("records")))
+    if swept.empty:
         rule = (
             "has no row of stage total whose conditions say 'overlap: on' or 'overlap: off'; measure a batch-size sweep"
         )
         raise TableError(Problem(file, rule))
+    stated = asked.get("conditions")
+    if stated:
+        needed = set(conditions_of(stated).items())
+        swept = _kept(swept, (needed <= set(_others(text)) for text in swept["conditions"]))
+    chosen: dict[str, str] = {}
+    for column in ("device", "model", "dataset", "processor", "precision"):
+        name = asked.get(column)
+        known = sorted({str(value) for value in swept[column].dropna()})
+        fitting = [value for value in known if name is None or fold(value) == fold(name)]
+        if not fitting and (name is not None or swept.empty):
+            rule = f"has no sweep with {column} {name!r}" if name else "has no sweep with these conditions"
+            raise TableError(Problem(file, f"{rule}; {did_you_mean(name or '', known)}"))
+        if len(fitting) > 1:
+            rule = f"holds sweeps of several; choose by --{column} ({', '.join(fitting)})"
+            raise TableError(Problem(file, rule, column=column))
+        chosen[column] = fitting[0] if fitting else ""
+        swept = _kept(swept, (fold(_word(value)) == fold(chosen[column]) for value in swept[column]))
+    rest = table[table["stage"] != "total"]
+    for column in ("device", "model", "dataset"):
+        rest = _kept(rest, (pd.isna(value) or fold(str(value)) == fold(chosen[column]) for value in rest[column]))
+    rows = [*swept.to_dict("records"), *(row for row in rest.to_dict("records") if _belongs(row, chosen, quantize_on))]
+    found = [each for row in rows if (each := _observation(row)) is not None]
+    _refuse_repeated(found, swept["conditions"], file)
+    idle_mw = [float(row["power_idle_mw"]) for row in rows if not pd.isna(row["power_idle_mw"])]
+    if idle_mw and not any(each.kind == "idle" for each in found):
+        found.append(Observation("idle", 0, None, 0.0, 1.0, power_w=sum(idle_mw) / len(idle_mw) / 1e3))
     return Measured(chosen["device"], chosen["model"], chosen["dataset"], tuple(found))
+
+
+def _kept(table: pd.DataFrame, keep: Iterable[object]) -> pd.DataFrame:
+    return table[np.fromiter((bool(each) for each in keep), dtype=bool)]
+
+
+def _word(value: object) -> str:
+    return "" if pd.isna(value) else str(value)  # type: ignore[call-overload]
+
+
+def _others(conditions: object) -> list[tuple[str, str]]:
+    return [item for item in conditions_of(conditions).items() if item[0] != "overlap"]
+
+
+def _swept(row: Mapping[Any, Any]) -> Kind | None:
+    """Return how a complete batch was measured, None for a row that does not say."""
+    if row["stage"] != "total" or pd.isna(row["time_ms"]) or pd.isna(row["batch_size"]):
+        return None
+    stated = conditions_of(row["conditions"]).get("overlap")
+    return "overlapped" if stated == "on" else "sequential" if stated == "off" else None
+
+
+def _belongs(row: Mapping[Any, Any], chosen: Mapping[str, str], quantize_on: str) -> bool:
+    """Return whether a stage's row is of the sweep's pipeline: the CPU prepares, the sweep's processor trains."""
+    if row["stage"] == "idle":
+        return True
+    if row["stage"] == "sample" or (row["stage"] == "quantize" and quantize_on == "cpu"):
+        return bool(row["processor"] == "cpu")
+    if row["stage"] in ("transfer", "quantize"):
+        return bool(row["processor"] == chosen["processor"])
+    return bool((row["processor"], row["precision"]) == (chosen["processor"], chosen["precision"]))
+
+
+def _refuse_repeated(found: Iterable[Observation], conditions: Iterable[object], file: str) -> None:
+    """Raise TableError if one run was measured under two conditions: their mean would be a third one."""
+    seen: set[tuple[object, ...]] = set()
+    for each in found:
+        key = (each.kind, each.batch_size, each.batches)
+        if each.kind != "idle" and key in seen:
+            known = sorted({f"{name}: {value}" for text in conditions for name, value in _others(text)})
+            rule = f"holds {each.words} more than once; choose by --conditions ({'; '.join(known)})"
+            raise TableError(Problem(file, printable(rule, 400)))
+        seen.add(key)
 
 
 def conditions_of(text: object) -> dict[str, str]:
@@ -92,18 +151,13 @@ def conditions_of(text: object) -> dict[str, str]:
 
 
 def _observation(row: Mapping[Any, Any]) -> Observation | None:
-    conditions, stage = conditions_of(row["conditions"]), row["stage"]
+    stage = row["stage"]
     if stage == "idle":
         return _idle(row)
-    kind = _STAGES.get(stage)
-    if stage == "total":
-        overlap = conditions.get("overlap")
-        kind = {"on": "overlapped", "off": "sequential"}.get(overlap or "")  # type: ignore[assignment]
-    if kind == "transfer" and "empty call" in conditions:
+    kind = _swept(row) if stage == "total" else _STAGES.get(stage)
+    if kind == "transfer" and "empty call" in conditions_of(row["conditions"]):
         kind = "empty call"
     if kind is None or pd.isna(row["time_ms"]) or (pd.isna(row["batch_size"]) and kind != "empty call"):
-        return None
-    if kind == "quantize" and row["processor"] != "cpu":
         return None
     batches = None if pd.isna(row["batches"]) else int(row["batches"])
     time_ms, std = float(row["time_ms"]), float(row["time_ms_std"])
@@ -119,9 +173,14 @@ def _observation(row: Mapping[Any, Any]) -> Observation | None:
     )
 
 
-def _idle(row: Mapping[Any, Any]) -> Observation | None:
-    """Return the idle power of a row: stated in mW, or energy over time."""
+def idle_power_w(row: Mapping[Any, Any]) -> float | None:
+    """Return the idle power in W that a row states in mW, or that a row of stage idle gives as energy over time."""
     power_w = float(row["power_idle_mw"]) / 1e3
-    if math.isnan(power_w) and float(row["time_ms"]) > 0:
+    if math.isnan(power_w) and row["stage"] == "idle" and float(row["time_ms"]) > 0:
         power_w = float(row["energy_mj"]) / float(row["time_ms"])
-    return None if math.isnan(power_w) else Observation("idle", 0, None, 0.0, 1.0, power_w=power_w)
+    return None if math.isnan(power_w) else power_w
+
+
+def _idle(row: Mapping[Any, Any]) -> Observation | None:
+    power_w = idle_power_w(row)
+    return None if power_w is None else Observation("idle", 0, None, 0.0, 1.0, power_w=power_w)

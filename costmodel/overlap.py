@@ -12,17 +12,39 @@ import pandas as pd
 
 from costmodel import period
 from costmodel.batch import BatchCost, refuse_emulated
-from costmodel.observation import conditions_of
+from costmodel.observation import conditions_of, idle_power_w
 from costmodel.paper_scenario import read_stages
 from costmodel.scenario import Scenario, pipeline_of
-from costmodel.stages import Pipeline
+from costmodel.stages import STAGES, Pipeline
 from costmodel.workload import workload_for
 from profiler.names import fold
 
 Overlap = Literal["as-measured", "on", "off"]
 OVERLAPS: tuple[Overlap, ...] = ("as-measured", "on", "off")
 DEFAULT_LINK_READING = "f"
-_Key = tuple[str, str, str, int]
+
+
+@dataclass(frozen=True)
+class StageRow:
+    """One measured stage: names folded, conditions without what they say of overlap."""
+
+    device: str
+    model: str
+    dataset: str
+    batch_size: int
+    processor: str
+    precision: str
+    stage: str
+    conditions: frozenset[tuple[str, str]]
+    time_ms: float
+
+
+@dataclass(frozen=True)
+class MeasuredStages:
+    """The stages of somebody's tables, and the idle power in W of the phones that have one."""
+
+    rows: tuple[StageRow, ...] = ()
+    idle_w: Mapping[str, float] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True)
@@ -35,7 +57,7 @@ class Pipelining:
     overlap: Overlap = "as-measured"
     reading: str = DEFAULT_LINK_READING
     idle_w: float | None = None
-    stages: Mapping[_Key, tuple[Pipeline, float | None]] = field(default_factory=dict, hash=False)
+    stages: MeasuredStages = field(default_factory=MeasuredStages)
 
     def __post_init__(self) -> None:
         if self.idle_w is not None and not 0 <= self.idle_w <= 1e3:
@@ -63,34 +85,62 @@ class Pipelined:
 AS_MEASURED = Pipelining()
 
 
-def measured_stages(tables: Mapping[str, pd.DataFrame]) -> Mapping[_Key, tuple[Pipeline, float | None]]:
-    """Return the pipelines whose stages quantize, transfer and train are in the tables, with idle power in W.
-
-    Sampling that was not measured counts as 0. Two of each slot, and a transfer that holds nothing, are assumed.
-    """
-    found: dict[_Key, dict[str, float]] = {}
+def measured_stages(tables: Mapping[str, pd.DataFrame]) -> MeasuredStages:
+    """Return the rows of stages in the tables (file name -> checked table). Raises TableError for emulated rows."""
+    rows: list[StageRow] = []
     idle: dict[str, float] = {}
     for name, table in tables.items():
         refuse_emulated(table, name)
         for row in table.to_dict("records"):
-            if not pd.isna(row["power_idle_mw"]):
-                idle[fold(str(row["device"]))] = float(row["power_idle_mw"]) / 1e3
-            if row["stage"] not in ("sample", "quantize", "transfer", "train") or pd.isna(row["batch_size"]):
+            power_w = idle_power_w(row)
+            if power_w is not None:
+                idle[fold(str(row["device"]))] = power_w
+            stated = conditions_of(row["conditions"])
+            if row["stage"] not in STAGES or pd.isna(row["batch_size"]) or "empty call" in stated:
                 continue
-            if pd.isna(row["time_ms"]) or "empty call" in conditions_of(row["conditions"]):
-                continue
-            if row["stage"] == "quantize" and row["processor"] != "cpu":
-                continue
-            words = (row["device"], row["model"], row["dataset"])
-            names = (fold("" if pd.isna(word) else str(word)) for word in words)
-            key = (*names, int(row["batch_size"]))
-            found.setdefault(key, {})[f"{row['stage']}_ms"] = float(row["time_ms"])  # type: ignore[arg-type]
-    needed = {"quantize_ms", "transfer_ms", "train_ms"}
-    return {
-        key: (Pipeline(**{"sample_ms": 0.0, **times}), idle.get(key[0]))  # type: ignore[arg-type]
-        for key, times in found.items()
-        if needed <= set(times)
-    }
+            if not pd.isna(row["time_ms"]):
+                device, model, dataset = (
+                    "" if pd.isna(word) else fold(str(word)) for word in (row["device"], row["model"], row["dataset"])
+                )
+                rows.append(
+                    StageRow(
+                        device=device,
+                        model=model,
+                        dataset=dataset,
+                        batch_size=int(row["batch_size"]),
+                        processor=row["processor"],
+                        precision=row["precision"],
+                        stage=row["stage"],
+                        conditions=frozenset(item for item in stated.items() if item[0] != "overlap"),
+                        time_ms=float(row["time_ms"]),
+                    )
+                )
+    return MeasuredStages(tuple(rows), idle)
+
+
+def _measured_pipeline(cost: BatchCost, stages: MeasuredStages) -> Pipeline | str | None:
+    """Return the pipeline of the stages measured for a cost, None if there are none, or why there is none.
+
+    The CPU samples and quantizes; transfer and training are those of the cost's processor, training in its precision.
+    Sampling that was not measured counts as 0. Two of each slot, and a transfer that holds nothing, are assumed.
+    """
+    names = (fold(cost.device), fold(cost.model), fold(cost.dataset), cost.batch_size)
+    mine = [row for row in stages.rows if (row.device, row.model, row.dataset, row.batch_size) == names]
+    others = frozenset(item for item in conditions_of(cost.conditions).items() if item[0] != "overlap")
+    times: dict[str, float] = {}
+    for stage in ("sample", "quantize", "transfer", "train"):
+        processor = "cpu" if stage in ("sample", "quantize") else cost.processor
+        rows = [row for row in mine if row.stage == stage and row.processor == processor]
+        if stage == "train":
+            rows = [row for row in rows if row.precision == cost.precision]
+        rows = [row for row in rows if row.conditions == others] or rows
+        if len(rows) > 1:
+            return f"left as measured: its {stage} was measured more than once"
+        if rows:
+            times[f"{stage}_ms"] = rows[0].time_ms
+    if not {"quantize_ms", "transfer_ms", "train_ms"} <= set(times):
+        return None
+    return Pipeline(**{"sample_ms": 0.0, **times})  # type: ignore[arg-type]
 
 
 def pipelined(cost: BatchCost, how: Pipelining, epochs: int = 1) -> Pipelined:
@@ -107,11 +157,13 @@ def pipelined(cost: BatchCost, how: Pipelining, epochs: int = 1) -> Pipelined:
         return Pipelined(cost, f"measured with overlap {stated}", False)
     if cost.processor == "cpu":
         return Pipelined(cost, "trains on the CPU: nothing to overlap", False)
-    key = (fold(cost.device), fold(cost.model), fold(cost.dataset), cost.batch_size)
+    own = _measured_pipeline(cost, how.stages)
     idle_w = how.idle_w
-    if key in how.stages:
-        pipeline, own_idle_w = how.stages[key]
-        idle_w, source = own_idle_w if idle_w is None else idle_w, "from its measured stages"
+    if isinstance(own, str):
+        return Pipelined(cost, own, False)
+    if own is not None:
+        idle_w = how.stages.idle_w.get(fold(cost.device)) if idle_w is None else idle_w
+        pipeline, source = own, "from its measured stages"
     else:
         workload = workload_for(cost.model, cost.dataset)
         if workload is None or cost.batch_size != workload.batch_size or "WWW'24" not in cost.source:

@@ -2,9 +2,10 @@
 
 from collections.abc import Iterator
 
-from costmodel.scenario import MOST_BATCHES, Scenario, pipeline_of
+from costmodel.scenario import MOST_BATCHES, Scenario, Throttle, pipeline_of
 
 _NOISE_STAGES = 4
+_SHORTEST_GAP_MS = 1.0
 
 
 def check_scenario(scenario: Scenario, *, timed: bool = True) -> Iterator[str]:
@@ -27,6 +28,8 @@ def check_scenario(scenario: Scenario, *, timed: bool = True) -> Iterator[str]:
             f"a round must have 1 to {MOST_BATCHES:,} batches (got {scenario.round_batches}: {scenario.epochs} epochs,"
             f" {scenario.samples:g} samples, batch size {scenario.batch_size}, {scenario.batches_per_round})"
         )
+    elif scenario.failure.probability and getattr(pipeline_of(scenario), f"{scenario.failure.stage}_ms") == 0:
+        yield f"failure.stage = {scenario.failure.stage} takes no time here, so it cannot fail; choose another stage"
     elif timed and pipeline_of(scenario).sequential_ms <= 0:
         yield "all stage times are 0; give stage.train_ms and the others at stage.reference_batch_size"
 
@@ -53,6 +56,8 @@ def _variation(scenario: Scenario) -> Iterator[str]:
         yield f"noise.rows contradicts noise.kind = {noise.kind}; set noise.kind = empirical"
     if any(len(row) != _NOISE_STAGES for row in noise.rows):
         yield "noise.rows must hold 4 factors each: sample, quantize, transfer, train"
+    elif noise.rows and not all(any(column) for column in zip(*noise.rows, strict=True)):
+        yield "noise.rows has a stage whose factors are all 0; write 1 for a stage that does not vary"
 
 
 def _disturbances(scenario: Scenario) -> Iterator[str]:
@@ -60,8 +65,8 @@ def _disturbances(scenario: Scenario) -> Iterator[str]:
     if (throttle.kind == "curve") != bool(throttle.curve):
         yield "throttle.curve and throttle.kind = curve need each other"
     times = [pair[0] for pair in throttle.curve if pair]
-    if any(len(pair) != 2 or not 1e-3 <= pair[1] <= 1e3 for pair in throttle.curve) or times != sorted(set(times)):
-        yield "throttle.curve must be pairs of time in s, rising, and speed from 0.001 to 1000"
+    if any(len(pair) != 2 or not 1e-3 <= pair[1] <= 1 for pair in throttle.curve) or times != sorted(set(times)):
+        yield "throttle.curve must be pairs of time in s, rising, and speed from 0.001 to 1; clock.dsp is faster"
     if throttle.kind == "thermal":
         if throttle.resume_c > throttle.limit_c:
             yield f"throttle.resume_c must not be above throttle.limit_c (got {throttle.resume_c:g})"
@@ -69,8 +74,16 @@ def _disturbances(scenario: Scenario) -> Iterator[str]:
             yield "throttle.kind = thermal needs power.base_w and power.dsp_active_w: without power there is no heat"
     if (app.every_ms > 0) != (app.for_ms > 0):
         yield "foreground.every_ms and foreground.for_ms need each other"
-    elif app.every_ms and app.for_ms >= app.every_ms:
-        yield f"foreground.for_ms must be below foreground.every_ms (got {app.for_ms:g} of {app.every_ms:g})"
+    elif app.every_ms and app.for_ms > app.every_ms - _SHORTEST_GAP_MS:
+        got = f"(got {app.for_ms:g} of {app.every_ms:g})"
+        yield f"foreground.for_ms must be at least {_SHORTEST_GAP_MS:g} ms below foreground.every_ms {got}"
+    unused = {
+        "throttle.speed": throttle.speed != Throttle().speed,
+        "throttle.limit_c": throttle.limit_c != Throttle().limit_c,
+    }
+    if throttle.kind != "thermal" and any(unused.values()):
+        names = [name for name, is_set in unused.items() if is_set]
+        yield f"{', '.join(names)} has no effect without throttle.kind = thermal"
     if scenario.failure.retry_ms and not scenario.failure.probability:
         yield "failure.retry_ms has no effect without failure.probability"
 
@@ -96,5 +109,8 @@ def _cohort(scenario: Scenario) -> Iterator[str]:
         yield f"cohort.network = {cohort.network} {rule}"
     if (cohort.round_end == "deadline") != (cohort.deadline_s is not None):
         yield "cohort.deadline_s and cohort.round_end = deadline need each other"
+    if len(cohort.phones_train_ms) > cohort.clients:
+        count = len(cohort.phones_train_ms)
+        yield f"cohort.phones_train_ms names {count} phones, cohort.clients is {cohort.clients}; raise that"
     if cohort.fraction < 1 and cohort.round_end != "fraction":
         yield "cohort.fraction needs cohort.round_end = fraction"

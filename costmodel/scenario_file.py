@@ -13,10 +13,12 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from costmodel.scenario import Scenario, parameters
 from costmodel.scenario_check import check_scenario
-from profiler.names import did_you_mean, printable
+from profiler.names import did_you_mean, has_control_characters, printable
 
 MAX_BYTES = 4 * 2**20
 _MOST_ROWS = 100_000
+_MOST_SETTINGS = 500
+_MOST_POINTS = 8
 
 
 def read_scenario(path: str | Path) -> tuple[Scenario, bytes]:
@@ -38,12 +40,18 @@ def read_scenario(path: str | Path) -> tuple[Scenario, bytes]:
 def parse_scenario(raw: bytes, file: str) -> Scenario:
     """Return the checked scenario in the TOML text ``raw``; ``file`` is for messages. Raises ValueError."""
     try:
-        tree = tomllib.loads(raw.decode("utf-8-sig"))
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
+        text = raw.decode("utf-8-sig")
+        if _deepest_name(text) > _MOST_POINTS:
+            raise RecursionError
+        tree = tomllib.loads(text)
+    except (ValueError, RecursionError) as error:  # ValueError: no TOML, no text, or a number of thousands of digits
         reason = "it is nested too deeply" if isinstance(error, RecursionError) else printable(error, 120)
         message = f"{file}: is not TOML: {reason}"
         raise ValueError(message) from error
     values, problems = _flat(tree)
+    if len(values) > _MOST_SETTINGS:
+        message = f"{file}: has {len(values):,} settings, at most {_MOST_SETTINGS} are read"
+        raise ValueError(message)
     scenario = Scenario(name=Path(file).stem)
     known = [name for name, _, _ in parameters(scenario)]
     problems += [_unknown(name, known) for name in values if name not in known]
@@ -55,7 +63,7 @@ def parse_scenario(raw: bytes, file: str) -> Scenario:
     problems = problems or list(check_scenario(scenario))
     if problems:
         raise ValueError("\n".join(f"{file}: {problem}" for problem in problems))
-    return replace(scenario, origins=tuple((name, file) for name in values))
+    return replace(scenario, origins=tuple((name, f"file {file}") for name in values))
 
 
 def with_settings(
@@ -116,10 +124,22 @@ def _flat(tree: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
     return values, problems
 
 
+def _deepest_name(text: str) -> int:
+    """Return the most points in a row that join bare words: tomllib takes long for a name of thousands."""
+    deepest = points = 0
+    for piece in text.split(".")[1:-1]:
+        bare = 0 < len(piece) <= 80 and all(character.isalnum() or character in "_-'\" " for character in piece)
+        points = points + 1 if bare else 0
+        deepest = max(deepest, points)
+    return deepest
+
+
 def _from_text(text: str) -> Any:
+    if has_control_characters(text):
+        return text
     try:
         return tomllib.loads(f"v = {text}")["v"]
-    except (tomllib.TOMLDecodeError, RecursionError):
+    except (ValueError, RecursionError):
         return text
 
 
@@ -172,5 +192,9 @@ def _converted(name: str, value: Any, kind: Any, about: Mapping[str, Any]) -> An
         else:
             return value if whole else float(value)
     unit = f" {about['unit']}" if about["unit"] else ""
-    message = f"{name} must be {rule}{unit} (got {printable(value, 40)}); it is: {about['about']}"
+    try:
+        got = printable(value, 40)
+    except (RecursionError, ValueError):
+        got = "something that cannot be printed"
+    message = f"{name} must be {rule}{unit} (got {got}); it is: {about['about']}"
     raise ValueError(message)

@@ -5,11 +5,13 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from costmodel.scenario import Scenario
+from costmodel.scenario import Scenario, parameters
 from costmodel.scenario_file import with_settings
 from profiler.names import printable
 
 MOST_POINTS = 1_000
+_MOST_CHARACTERS = 50_000
+_TEXTS = ("title", "device", "model", "dataset", "doubts")
 _NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,3})?"
 _RANGE = re.compile(rf"({_NUMBER})\.\.({_NUMBER})(?::({_NUMBER}))?", re.ASCII)
 
@@ -28,7 +30,10 @@ def parse_sweep(text: str) -> Sweep:
     A range has both ends and steps of 1 unless it says otherwise. Raises ValueError for another form, and for more
     than 1,000 points.
     """
-    name, equals, listed = text[:20_000].partition("=")
+    if len(text) > _MOST_CHARACTERS:
+        message = f"sweep of {len(text):,} characters; at most {_MOST_CHARACTERS:,} are read"
+        raise ValueError(message)
+    name, equals, listed = text.partition("=")
     name = name.strip()
     example = "write name=1..8, name=0..1:0.25 or name=4,16,64"
     if not (name and equals and listed.strip()):
@@ -71,6 +76,10 @@ def grid(scenario: Scenario, sweeps: Sequence[Sweep]) -> list[tuple[Mapping[str,
     names = [sweep.name for sweep in sweeps]
     if len(set(names)) < len(names):
         message = "a parameter is swept twice; give all its values in one --sweep"
+        raise ValueError(message)
+    words = {name for name, value, _ in parameters(scenario) if isinstance(value, str) and name in _TEXTS}
+    if words & set(names):
+        message = f"{', '.join(sorted(words & set(names)))} is text and changes nothing; sweep another parameter"
         raise ValueError(message)
     points = 1
     for sweep in sweeps:

@@ -1,6 +1,6 @@
 """One change at a time: what a tornado compares, and which single change would shorten the period most."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -78,21 +78,30 @@ class Lever:
     then: str
 
 
-def levers(scenario: Scenario) -> tuple[Lever, ...]:
-    """Return what would shorten the period of the overlapped pipeline, best first, by the period law.
+def law_period_ms(scenario: Scenario) -> float:
+    """Return the period of a scenario's overlapped pipeline by the period law at its mean times."""
+    return period.overlapped(pipeline_of(scenario)).period_ms
 
-    Each stage 10 % shorter, one more slot, a second thread, quantizing elsewhere, two batches to a call.
+
+def levers(
+    scenario: Scenario, period_ms: Callable[[Scenario], float] = law_period_ms, least: float = 1e-9
+) -> tuple[Lever, ...]:
+    """Return what would shorten the period of the overlapped pipeline, best first, as ``period_ms`` computes it.
+
+    Each stage 10 % shorter, one more slot, a second thread, quantizing elsewhere, two batches to a call. What saves
+    less than the share ``least`` is left out, which matters where periods are drawn.
     """
-    before = period.overlapped(pipeline_of(scenario)).period_ms
+    before = period_ms(scenario)
     found = []
     for words, settings in _lever_settings(scenario):
         try:
-            after = period.overlapped(pipeline_of(with_settings(scenario, settings)))
+            changed = with_settings(scenario, settings)
+            after_ms = period_ms(changed)
         except ValueError:
             continue
-        saves_ms = before - after.period_ms
-        if saves_ms > 1e-9 * before:
-            found.append(Lever(words, after.period_ms, saves_ms, after.bottleneck))
+        if before - after_ms > least * before:
+            bottleneck = period.overlapped(pipeline_of(changed)).bottleneck
+            found.append(Lever(words, after_ms, before - after_ms, bottleneck))
     return tuple(sorted(found, key=lambda lever: -lever.saves_ms))
 
 

@@ -7,8 +7,7 @@ import numpy as np
 from costmodel.cohort import round_times_s
 from costmodel.energy import energy
 from costmodel.engine import Timing, answer
-from costmodel.scenario import Scenario, pipeline_of
-from costmodel.stages import STAGES
+from costmodel.scenario import Scenario
 from costmodel.workload import workload_for
 from fl_sim.method import METHODS
 from fl_sim.plan import Plan, read_plan
@@ -67,7 +66,8 @@ def run_of(scenario: Scenario, *, overlap: bool, timing: Timing | None = None) -
     """Return time to converge of a scenario, overlapped or not; None where nobody knows the rounds.
 
     ``timing`` is the scenario's own, if it is at hand. Randomness of the network has a seed of its own, so that two
-    calls differ by what differs in the scenario.
+    calls differ by what differs in the scenario. There are no hours either if nobody meets the deadline, or if
+    ``timing`` is of another number of batches than the round's.
     """
     found = plan_of(scenario)
     if found is None or found[0].rounds is None:
@@ -75,6 +75,8 @@ def run_of(scenario: Scenario, *, overlap: bool, timing: Timing | None = None) -
     plan, reading = found
     if timing is None:
         timing = _timing(scenario, overlap=overlap)
+    if timing.batches != scenario.round_batches and scenario.batches_per_round != "fractional":
+        return None  # somebody asked for another number of batches than a round has
     mine = train_s(scenario, timing)
     phones = [mine]
     if scenario.cohort.phones_train_ms:
@@ -84,6 +86,10 @@ def run_of(scenario: Scenario, *, overlap: bool, timing: Timing | None = None) -
         ]
         phones = [train_s(phone, _timing(phone, overlap=overlap)) for phone in each]
     random = np.random.default_rng(0)
+    deadline_s = scenario.cohort.deadline_s
+    transfer_s = 8 * (plan.download_bytes + plan.upload_bytes) / scenario.cohort.bandwidth_bit_per_s
+    if deadline_s is not None and min(phones) + transfer_s > deadline_s:
+        return None
     round_s = float(round_times_s(scenario.cohort, phones, plan.download_bytes, plan.upload_bytes, random).mean())
     return PipelinedRun(
         plan=plan,
@@ -91,22 +97,24 @@ def run_of(scenario: Scenario, *, overlap: bool, timing: Timing | None = None) -
         train_s=mine,
         round_s=round_s,
         time_h=round_s * found[0].rounds / 3600,
-        participation_j=_participation_j(scenario, plan, mine, round_s),
+        participation_j=_participation_j(scenario, timing, transfer_s, mine, round_s),
         counted=scenario.power.energy_counts,
     )
 
 
-def _participation_j(scenario: Scenario, plan: Plan, training_s: float, round_s: float) -> float | None:
+def _participation_j(
+    scenario: Scenario, timing: Timing, transfer_s: float, training_s: float, round_s: float
+) -> float | None:
     """Return the energy of a client-round: training, and radio and waiting where the scenario counts them.
 
     E = training + radio power * (download + upload) + idle power * waiting
     """
-    pipeline, power = pipeline_of(scenario), scenario.power
-    busy_ms = {stage: scenario.counted_batches * float(getattr(pipeline, f"{stage}_ms")) for stage in STAGES}
+    power = scenario.power
+    batches = scenario.counted_batches
+    busy_ms = {stage: batches * work_ms for stage, work_ms in timing.work_ms.items()}
     trained = energy(scenario, busy_ms, 1e3 * training_s)
     if trained.total_j is None:
         return None
-    transfer_s = 8 * (plan.download_bytes + plan.upload_bytes) / scenario.cohort.bandwidth_bit_per_s
     joules = trained.total_j
     if "radio" in power.energy_counts:
         joules += (power.radio_w or 0.0) * transfer_s

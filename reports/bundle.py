@@ -20,7 +20,7 @@ def write_bundle(folder: str | Path, files: Mapping[str, bytes]) -> None:
         for name in files:
             if (target / name).is_dir():
                 raise IsADirectoryError(21, "Is a directory", str(target / name))
-        with tempfile.TemporaryDirectory(prefix=".fedjoule-", dir=target) as aside:
+        with _aside(target) as aside:
             for name, content in files.items():
                 _write(Path(aside) / name, content, target / name)
             for name in files:
@@ -30,6 +30,14 @@ def write_bundle(folder: str | Path, files: Mapping[str, bytes]) -> None:
             if place.is_dir() and not any(place.iterdir()):
                 place.rmdir()
         raise
+
+
+def _aside(target: Path) -> "tempfile.TemporaryDirectory[str]":
+    """Return a folder inside ``target`` for what is not complete yet; an error names ``target``."""
+    try:
+        return tempfile.TemporaryDirectory(prefix=".fedjoule-", dir=target)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(target)) from error
 
 
 def write_file(path: Path, content: bytes) -> None:

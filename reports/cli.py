@@ -74,6 +74,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         code = 0
     except (ValueError, OSError, ArithmeticError) as error:
         code = _fail(_message(error), error)
+    except MemoryError as error:
+        code = _fail("this needs more memory than there is; ask for fewer batches, replications or clients", error)
     sys.exit(code or 0)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from reports.commands.options import folder
 
@@ -20,10 +21,16 @@ _MOST_SETTINGS = 200
 
 def _settings(_ctx: click.Context, _param: click.Parameter, pairs: tuple[str, ...]) -> dict[str, str]:
     found: dict[str, str] = {}
-    for pair in pairs[:_MOST_SETTINGS]:
+    if len(pairs) > _MOST_SETTINGS:
+        message = f"{len(pairs)} settings, at most {_MOST_SETTINGS}; write a scenario file"
+        raise click.BadParameter(message)
+    for pair in pairs:
         name, equals, value = pair.partition("=")
         if not (name.strip() and equals):
             message = f"{pair[:60]!r} is no setting; write name=value, such as link.call_ms=10"
+            raise click.BadParameter(message)
+        if name.strip() in found:
+            message = f"{name.strip()[:60]} is set twice; keep one"
             raise click.BadParameter(message)
         found[name.strip()] = value.strip()
     return found
@@ -50,7 +57,7 @@ def _scenario_names(_ctx: click.Context, _param: click.Parameter, incomplete: st
 @click.option("--no-overlap", is_flag=True, help="Show resources and verdict of the sequential run.")
 @click.option("--sweep", "sweeps", multiple=True, metavar="NAME=VALUES", help="1..8, 0..1:0.25 or 4,16,64.")
 @click.option("--tornado", is_flag=True, help="One change at a time, the largest effect first.")
-@click.option("--replications", type=int, default=1, show_default=True, help="Runs, where times are random.")
+@click.option("--replications", type=int, help="Runs, where anything is random.  [default: 200, of SimPy 20]")
 @click.option("--cv", type=float, help="Log-normal stage times with this coefficient of variation.")
 @click.option("--seed", type=click.IntRange(0, 2**32), default=0, show_default=True)
 @click.option("--batches", type=int, help="Batches of a round.  [default: the scenario's]")
@@ -77,7 +84,7 @@ def pipeline(
     no_overlap: bool,
     sweeps: tuple[str, ...],
     tornado: bool,
-    replications: int,
+    replications: int | None,
     cv: float | None,
     seed: int,
     batches: int | None,
@@ -100,8 +107,9 @@ def pipeline(
       fedjoule pipeline calibrate --measurements my_pipeline.csv --out my_phone.toml
     """
     if ctx.invoked_subcommand is not None:
-        if scenario is not None:
-            message = f"--scenario goes after {ctx.invoked_subcommand}, if it takes one"
+        given = [name for name in ctx.params if ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE]
+        if given:
+            message = f"--{given[0].replace('_', '-')} goes after {ctx.invoked_subcommand}, if it takes one"
             raise click.UsageError(message)
         return
     if scenario is None:
@@ -211,7 +219,7 @@ def scenarios(name: str | None, form: str) -> None:
 
 def _rows(function: Any) -> Any:
     """Add the options that choose the rows of a measurement table."""
-    for name in ("dataset", "model", "device"):
+    for name in ("conditions", "precision", "processor", "dataset", "model", "device"):
         function = click.option(f"--{name}", help="To choose, where the table holds several.")(function)
     return click.option(
         "--measurements",
@@ -306,6 +314,7 @@ def _calibration_input(
     path: Path, name: str | None, settings: dict[str, str], wanted: dict[str, str | None]
 ) -> tuple[Any, Any, Any]:
     """Return the observations in a file, the scenario to start from, and what makes the manifest."""
+    from costmodel.design import FITTED
     from costmodel.observation import measured_of
     from costmodel.scenario_file import with_settings
     from profiler.sheet import file_name, read_sheet
@@ -314,8 +323,16 @@ def _calibration_input(
     from reports.pipeline.report import load_scenario
 
     sheet = read_sheet(path)
-    measured = measured_of(table_of(sheet), file_name(path), wanted)
-    base, inputs = (_untimed(measured), ()) if name is None else load_scenario(name)
+    fitted = [name for name in settings if name in FITTED or name.startswith("power.")]
+    if fitted and name is None:
+        message = f"{', '.join(fitted)} is what calibration finds; --set gives what it does not, such as device_slots"
+        raise click.UsageError(message)
+    given, inputs = (None, ()) if name is None else load_scenario(name)
+    on = settings.get("quantize_on", "cpu" if given is None else given.quantize_on)
+    measured = measured_of(table_of(sheet), file_name(path), wanted, on)
+    base = _untimed(measured) if given is None else given
+    if on == "dsp" and given is None:  # until it is calibrated
+        base = with_settings(base, {"stage.quantize_dsp_ms": 0.0}, timed=False)
     base = with_settings(base, settings, timed=name is not None) if settings else base
     changed = " ".join(f"{key}={value}" for key, value in settings.items())
     parameters = {"scenario": Path(name).name if name else "none", "set": changed or "nothing"}

@@ -24,8 +24,10 @@ def use_table(found: Answer, *, overlap: bool = True) -> Table:
     notes = [f"Critical path: {chain}."]
     if spans.batches < found.overlapped.batches:
         notes.append(f"Shown for the first {spans.batches:,} batches of the round.")
-    if found.replications > 1:
+    if found.random:
         notes.append("Shown for the first replication.")
+    if found.overlapped.batch_ms.bound and found.disturbed:
+        notes.append("Shown without the disturbance, which the formula does not know.")
     return Table(
         name="resources",
         title=f"Resources during a round of {spans.batches:,} batches, {which}",
@@ -51,6 +53,7 @@ def use_table(found: Answer, *, overlap: bool = True) -> Table:
                 {
                     "resource": use.resource,
                     "busy_ms": use.busy_ms,
+                    "busy_pct": 100 * use.busy_ms / whole,
                     "blocked_ms": use.blocked_ms,
                     "starved_ms": use.starved_ms,
                     "finished_ms": use.finished_ms,
@@ -58,7 +61,7 @@ def use_table(found: Answer, *, overlap: bool = True) -> Table:
                 }
                 for use in uses
             ]
-        ).assign(run=which, mode=mode),
+        ).assign(run=which, critical_path=chain, mode=mode),
         notes=tuple(notes),
     )
 
@@ -67,7 +70,9 @@ def claims_table(found: Answer) -> Table:
     """Return what claims the period, largest first: the period is the largest of them, or not below it."""
     floor, mode = found.floor, mode_of(found.scenario)
     claims = sorted(floor.claims_ms.items(), key=lambda item: -item[1])
-    law = "the period is the largest of these" if found.engine == "formula" and floor.exact else "a lower bound"
+    law = (
+        "the period is the largest of these" if found.exact and not found.disturbed and floor.exact else "a lower bound"
+    )
     return Table(
         name="claims",
         title=f"What claims the period ({law})",
@@ -89,9 +94,9 @@ def claims_table(found: Answer) -> Table:
 
 def energy_table(found: Answer) -> Table | None:
     """Return energy per batch by part, sequential beside overlapped; None where no power is known at all."""
-    scenario, mode = found.scenario, mode_of(found.scenario)
-    before = batch_energy(scenario, found.sequential.batch_ms.value)
-    after = batch_energy(scenario, found.overlapped.batch_ms.value)
+    mode = mode_of(found.scenario)
+    before = batch_energy(found, found.sequential)
+    after = batch_energy(found, found.overlapped)
     if all(part is None for part in after.parts_j.values()):
         return None
     parts: Mapping[str, tuple[float | None, float | None]] = {
@@ -101,7 +106,8 @@ def energy_table(found: Answer) -> Table | None:
         name="energy",
         title="Energy per batch in the long run",
         mode=mode,
-        units="mJ; base and idle power over the whole time, active power over the busy time; a dash is not measured",
+        units="mJ; base and idle power over the whole time, active power over the busy time; a dash is not measured"
+        + ("; lower bounds" if found.overlapped.batch_ms.bound else ""),
         columns=(Column("part"), *(Column(title, numeric=True) for title in ("sequential", "overlapped", "saved"))),
         rows=tuple(
             (
@@ -115,6 +121,7 @@ def energy_table(found: Answer) -> Table | None:
         data=pd.DataFrame(
             [
                 {"part": name, "sequential_mj": _mj(first), "overlapped_mj": _mj(second)}
+                | {"saved_mj": None if first is None or second is None else 1e3 * (first - second)}
                 for name, (first, second) in parts.items()
             ]
         ).assign(mode=mode),
@@ -128,12 +135,15 @@ def parameter_table(scenario: Scenario) -> Table:
     for name, value, about in parameters(scenario):
         origin = printable(origins.get(name, "default"), 120)
         text = "-" if value is None else _value(value)
-        data.append({"parameter": name, "value": text, "unit": about["unit"], "about": about["about"], "from": origin})
+        data.append(
+            {"parameter": name, "value": "" if value is None else str(value), "unit": about["unit"]}
+            | {"about": about["about"], "from": origin}
+        )
         if origin == "default":
             unit = f" {about['unit']}" if about["unit"] and text not in ("-", "none") else ""
             defaults.append(f"{name} = {'not known' if value is None else text}{unit}")
         else:
-            tone: Tone = "warn" if origin.startswith("you: ") else "faint"
+            tone: Tone = "warn" if origin.startswith(("you: ", "swept")) or "not identifiable" in origin else "faint"
             rows.append((Cell(name), Cell(text), Cell(about["unit"]), Cell(origin, tone)))
     return Table(
         name="parameters",

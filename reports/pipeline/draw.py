@@ -47,7 +47,8 @@ def gantt(found: Answer, title: str) -> Figure:
     for axis, (words, spans) in zip(axes, runs, strict=True):
         _lanes(axis, pipeline, spans, shown, last_ms)
         timing = found.sequential if words == "sequential" else found.overlapped
-        axis.set_title(f"{words}: {plain_number(timing.batch_ms.value, 4)} ms per batch", loc="left", fontsize=9)
+        least = "at least " if timing.batch_ms.bound else ""
+        axis.set_title(f"{words}: {least}{plain_number(timing.batch_ms.value, 4)} ms per batch", loc="left", fontsize=9)
         _mark_period(axis, spans, shown, len(lanes))
     axes[1].set_xlabel("time (ms)")
     axes[1].set_xlim(0, last_ms * 1.01)

@@ -82,7 +82,7 @@ def build_pipeline_report(request: PipelineRequest, progress: Progress = lambda 
     tables: list[Table] = []
     interrupted = False
     if not points and not request.tornado:
-        found = how.run(scenario, lambda done: progress("replications", done, how.replications))
+        found = how.run(scenario, lambda done: progress("replications", done, how.replications or done))
         tables += [summary_table(found, runs_of(found), overlap=request.overlap)]
         tables += [use_table(found, overlap=request.overlap), claims_table(found)]
         energy = energy_table(found)
@@ -192,6 +192,6 @@ def _parameters(request: PipelineRequest) -> Mapping[str, object]:
         **({"tornado": "yes"} if request.tornado else {}),
         "engine": how.engine or "cheapest exact",
         "batches": how.batches or "a round",
-        "replications": how.replications,
+        "replications": how.replications or "default",
         "seed": how.seed,
     }

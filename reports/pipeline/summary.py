@@ -1,35 +1,36 @@
-"""The summary of a scenario: sequential beside overlapped, and the verdict in one line."""
+"""The summary of a scenario: sequential beside overlapped, and what a person must know about the numbers."""
 
 from collections.abc import Iterator
 
 import pandas as pd
 
 from costmodel.energy import Energy, energy, saving_j
-from costmodel.engine import Answer, Estimate
-from costmodel.scenario import Scenario, disturbances_of, pipeline_of
-from costmodel.stages import STAGES
-from costmodel.tornado import levers
+from costmodel.engine import Answer, Estimate, Timing
+from costmodel.scenario import Scenario
 from fl_sim.pipelined import PipelinedRun
+from reports.pipeline.verdict import percent, verdict_line
 from reports.table import Cell, Column, Table, plain_number
 
 _AGREES = 0.005  # of the printed time: closer than the difference between two readings
+_PAPER = "WWW'24"
+_WILD_CV = 0.5
 
 
 def mode_of(scenario: Scenario) -> str:
     """Return the mode of everything computed from a scenario."""
-    origins = set(dict(scenario.origins).values())
-    if not any("WWW'24" in origin for origin in origins):
-        return "your scenario"
+    origins = dict(scenario.origins)
+    doubted = ", partly not identifiable" if scenario.doubts else ""
+    if not _from_paper(scenario, "title"):
+        return f"your scenario{doubted}"
     letter = scenario.name.rpartition("_")[2]
     reading = letter.upper() if len(letter) == 1 else "A"
-    changed = any(origin.startswith("you: ") for origin in origins)
+    changed = any(origin.startswith(("you: ", "swept", "changed")) for origin in origins.values())
     return f"paper, reading {reading} of the link assumed" + (", inputs changed" if changed else "")
 
 
-def batch_energy(scenario: Scenario, batch_ms: float) -> Energy:
-    """Return the energy of one batch in the long run, when a batch is finished every ``batch_ms``."""
-    pipeline = pipeline_of(scenario)
-    return energy(scenario, {stage: float(getattr(pipeline, f"{stage}_ms")) for stage in STAGES}, batch_ms)
+def batch_energy(found: Answer, timing: Timing) -> Energy:
+    """Return the energy of one batch, by the work its stages did and the time until the next one is finished."""
+    return energy(found.scenario, timing.work_ms, timing.batch_ms.value)
 
 
 def summary_table(
@@ -40,38 +41,18 @@ def summary_table(
     ``overlap`` False words the verdict for the sequential run.
     """
     scenario = found.scenario
-    sequential, overlapped = found.sequential, found.overlapped
-    disturbed = disturbances_of(scenario).any and found.engine == "simpy"
-    lines = [
-        (
-            f"time per batch, {'mean of the round' if disturbed else 'long run'}",
-            "ms",
-            sequential.batch_ms,
-            overlapped.batch_ms,
-        ),
-        (f"round of {overlapped.batches:,} batches", "ms", sequential.round_ms, overlapped.round_ms),
-    ]
-    energies = [batch_energy(scenario, timing.batch_ms.value) for timing in (sequential, overlapped)]
-    if energies[0].total_j is not None and energies[1].total_j is not None:
-        both = (Estimate(1e3 * each.total_j) for each in energies if each.total_j is not None)
-        lines.append(("energy per batch", "mJ", *both))  # type: ignore[arg-type]
-    if runs[0] is not None and runs[1] is not None:
-        joules = [run.participation_j for run in runs if run is not None]
-        if joules[0] is not None and joules[1] is not None:
-            lines.append((f"energy of a round ({', '.join(runs[1].counted)})", "J", *map(Estimate, joules)))  # type: ignore[arg-type]
-        bounds = (sequential.batch_ms.bound, overlapped.batch_ms.bound)
-        hours = [Estimate(run.time_h, bound=bound) for run, bound in zip(runs, bounds, strict=True) if run is not None]
-        lines.append(("time to converge", "h", hours[0], hours[1]))
     rows, data = [], []
-    for words, unit, before, after in lines:
+    for words, unit, before, after in _lines(found, runs):
         saved = before.value - after.value
+        unclear = before.bound  # two lower bounds say nothing about their difference
+        at_most = "<= " if after.bound else ""
         rows.append(
             (
                 Cell(words),
                 Cell(_text(before)),
                 Cell(_text(after)),
-                Cell(("<= " if after.bound and not before.bound else "") + plain_number(saved, 4)),
-                Cell(_percent(saved, before.value)),
+                Cell("-" if unclear else at_most + plain_number(saved, 4)),
+                Cell("-" if unclear else at_most + percent(saved, before.value)),
                 Cell(unit),
             )
         )
@@ -79,9 +60,10 @@ def summary_table(
             {"quantity": words, "unit": unit}
             | _figures("sequential", before)
             | _figures("overlapped", after)
-            | {"saved": saved, "saved_pct": 100 * saved / before.value if before.value else None}
+            | {"saved": None if unclear else saved}
+            | {"saved_pct": None if unclear or not before.value else 100 * saved / before.value}
         )
-    mode = mode_of(scenario)
+    mode, verdict = mode_of(scenario), verdict_line(found, overlap=overlap)
     return Table(
         name="pipeline",
         title=scenario.title or f"Pipeline of scenario {scenario.name}",
@@ -94,100 +76,126 @@ def summary_table(
         ),
         rows=tuple(rows),
         data=pd.DataFrame(data).assign(
-            scenario=scenario.name, engine=found.engine, replications=found.replications, mode=mode
+            scenario=scenario.name, engine=found.engine, replications=found.replications, mode=mode, verdict=verdict
         ),
-        headline=verdict_line(found, overlap=overlap),
+        headline=verdict,
         notes=tuple(_notes(found, runs[1])),
     )
 
 
-def verdict_line(found: Answer, *, overlap: bool = True) -> str:
-    """Return the verdict in a line: what is busy, what overlap saves, and what to change next."""
-    before, after = found.sequential.batch_ms.value, found.overlapped.batch_ms.value
-    saved = before - after
-    claims = {name: claim for name, claim in found.floor.claims_ms.items() if name.endswith(("work", "ing"))}
-    busiest = max(claims, key=lambda name: claims[name])
-    period_ms = after if overlap else before
-    share = 100 * claims[busiest] / period_ms if period_ms else 0.0
-    bound = "at most " if found.overlapped.batch_ms.bound else ""
-    busy = f"{busiest.removesuffix(' work')} {share:.0f} % busy"
-    saves = f"overlap saves {bound}{plain_number(saved, 3)} of {plain_number(before, 4)} ms ({_percent(saved, before)})"
-    if not overlap:
-        return f"{busy} without overlap; {saves}."
-    held = found.floor.bottleneck
-    held = f" (held up by {held})" if held.endswith("slots") else ""
-    best = levers(found.scenario)
-    if not best:
-        return f"{busy}{held}; {saves}; next lever: no single change helps."
-    lever = best[0]
-    at_last = f", then {lever.then} binds" if lever.then != found.floor.bottleneck else ""
-    return f"{busy}{held}; {saves}; next lever: {lever.words} saves {plain_number(lever.saves_ms, 3)} ms{at_last}."
+def _lines(
+    found: Answer, runs: tuple[PipelinedRun | None, PipelinedRun | None]
+) -> Iterator[tuple[str, str, Estimate, Estimate]]:
+    """Yield (quantity, unit, sequential, overlapped)."""
+    sequential, overlapped = found.sequential, found.overlapped
+    bounds = (sequential.batch_ms.bound, overlapped.batch_ms.bound)
+
+    def plain(values: tuple[float, float]) -> tuple[Estimate, Estimate]:
+        return Estimate(values[0], bound=bounds[0]), Estimate(values[1], bound=bounds[1])
+
+    per_batch = "mean of the round" if found.disturbed and found.engine == "simpy" else "long run"
+    yield (f"time per batch, {per_batch}", "ms", sequential.batch_ms, overlapped.batch_ms)
+    many = f"{overlapped.batches:,} batches" if overlapped.batches > 1 else "1 batch"
+    yield (f"round of {many}", "ms", sequential.round_ms, overlapped.round_ms)
+    joules = [batch_energy(found, timing).total_j for timing in (sequential, overlapped)]
+    if joules[0] is not None and joules[1] is not None:
+        yield ("energy per batch", "mJ", *plain((1e3 * joules[0], 1e3 * joules[1])))
+    if runs[0] is not None and runs[1] is not None:
+        if runs[0].participation_j is not None and runs[1].participation_j is not None:
+            counted = ", ".join(runs[1].counted)
+            yield (f"energy of a round ({counted})", "J", *plain((runs[0].participation_j, runs[1].participation_j)))
+        yield ("time to converge", "h", *plain((runs[0].time_h, runs[1].time_h)))
 
 
 def _notes(found: Answer, run: PipelinedRun | None) -> Iterator[str]:
     scenario, after, before = found.scenario, found.overlapped, found.sequential
+    if scenario.doubts:
+        yield f"Doubts about this scenario: {scenario.doubts}."
     if after.batch_ms.bound:
+        also = " Sequential times are, too, so nobody knows what overlap saves." if before.batch_ms.bound else ""
         yield (
-            "The overlapped times are lower bounds, and what overlap saves is an upper bound: the formula is exact for"
-            " constant times without contention or disturbance only."
+            "The overlapped times are lower bounds: the formula is exact for constant times without contention or"
+            f" disturbance only.{also}"
         )
-    if after.batch_ms.low is not None:
+    if found.random and found.replications == 1:
+        yield "Times vary, and this is one draw: --replications gives an interval."
+    elif found.random:
         yield (
             f"Times vary: mean +- half of its 95 % confidence interval over {found.replications:,} replications. A"
             f" round takes {_range(after.round_ms)} ms overlapped and {_range(before.round_ms)} ms sequential, from the"
             " 5 % to the 95 % quantile."
         )
-    if (not found.exact and not after.batch_ms.bound) or found.engine == "simpy":
+    if found.engine == "simpy" or found.random:
         floor = plain_number(found.floor.period_ms, 4)
         yield f"The period law at the mean times gives {floor} ms per batch overlapped: a floor for the mean."
     if found.retries:
-        yield f"{found.retries:,} tries failed and were repeated."
+        yield f"{found.retries:,} tries failed and were repeated, in all replications."
     if found.peak_c is not None:
         yield f"The phone reached {found.peak_c:.1f} °C."
     yield from _printed(found)
     yield from _energy_notes(found)
+    if scenario.cohort.network == "cut_normal" and scenario.cohort.network_cv > _WILD_CV:
+        yield "A normal rate cut at zero, with so large a CV, has no mean transfer time; prefer lognormal."
     if run is not None:
         yield (
             f"Hours: {run.plan.rounds} rounds of Q-FedUpdate, reading {run.reading} of Table 4 (inferred); every round"
             f" {plain_number(run.round_s, 4)} s, of them {plain_number(run.train_s, 4)} s training."
         )
     elif scenario.model:
-        yield "No hours to converge: nobody knows the rounds for this workload, batch size and epochs."
+        yield (
+            "No hours to converge: nobody knows the rounds for this workload, batch size and epochs, or nobody meets"
+            " the deadline, or --batches is not a round's."
+        )
+
+
+def _from_paper(scenario: Scenario, parameter: str) -> bool:
+    origin = dict(scenario.origins).get(parameter, "")
+    return _PAPER in origin and not origin.startswith("file ")
 
 
 def _printed(found: Answer) -> Iterator[str]:
     """Yield whether the scenario can be what was printed: a reading that fits neither way is contradicted."""
-    printed = found.scenario.printed_batch_ms
-    if printed is None or not found.exact:
+    scenario, printed = found.scenario, found.scenario.printed_batch_ms
+    origins = dict(scenario.origins)
+    other_size = origins.get("batch_size", "").startswith(("you: ", "swept", "changed"))
+    if printed is None or not found.exact or found.disturbed or other_size:
         return
+    paper = _from_paper(scenario, "printed_batch_ms")
+    who = "Table 2 or 3 prints" if paper else "The scenario states"
     timings = {"sequential": found.sequential, "overlapped": found.overlapped}
     fits = [name for name, timing in timings.items() if abs(timing.batch_ms.value - printed) <= _AGREES * printed]
     if fits:
-        yield f"Table 2 or 3 prints {printed:g} ms per batch: {' and '.join(fits)} fits."
+        yield f"{who} {printed:g} ms per batch: {' and '.join(fits)} fits."
     elif found.overlapped.batch_ms.value > printed:
-        yield (
-            f"Contradicted: Table 2 or 3 prints {printed:g} ms per batch, and Table 4 closes with it; this scenario"
-            f" cannot be below {plain_number(found.overlapped.batch_ms.value, 4)} ms. See readings E, F and G."
-        )
+        least = plain_number(found.overlapped.batch_ms.value, 4)
+        why = "; Table 4 closes with it, so this cannot be. See readings E, F and G" if paper else ""
+        yield f"Contradicted: {who} {printed:g} ms per batch, and this takes at least {least}{why}."
     else:
-        yield f"Table 2 or 3 prints {printed:g} ms per batch; neither way takes that long."
+        yield f"{who} {printed:g} ms per batch; neither way takes that long."
 
 
 def _energy_notes(found: Answer) -> Iterator[str]:
     scenario = found.scenario
+    if found.sequential.batch_ms.bound:
+        return
     saved_ms = found.sequential.batch_ms.value - found.overlapped.batch_ms.value
-    missing = batch_energy(scenario, found.overlapped.batch_ms.value).missing
     saved = saving_j(scenario, saved_ms)
+    missing = batch_energy(found, found.overlapped).missing
     if saved is None:
         yield "No energy: give power.base_w and the active powers (--set), or measure the phone's idle power."
         return
     low, high = (1e3 * joules for joules in saved)
+    at_most = "at most " if found.overlapped.batch_ms.bound else ""
     if low == high:
-        yield f"Overlap saves {plain_number(low, 3)} mJ per batch, idle power times the time saved; busy terms cancel."
+        yield (
+            f"Overlap saves {at_most}{plain_number(low, 3)} mJ per batch, idle power times the time saved; the busy"
+            " terms cancel."
+        )
     else:
+        which = "published energy" if _from_paper(scenario, "power.mean_w") else "mean power"
         yield (
             f"Overlap saves between {plain_number(low, 3)} and {plain_number(high, 3)} mJ per batch: idle power times"
-            f" {plain_number(saved_ms, 3)} ms. The published energy gives only the mean power while training,"
+            f" {plain_number(saved_ms, 3)} ms. The {which} gives only the whole phone's power while training,"
             f" {plain_number(scenario.power.mean_w or 0.0, 3)} W; how much of it is idle is not identifiable. Measuring"
             " the idle phone for 30 s settles it (--set power.base_w=...)."
         )
@@ -217,7 +225,3 @@ def _figures(name: str, estimate: Estimate) -> dict[str, object]:
 
 def _range(estimate: Estimate) -> str:
     return f"{plain_number(estimate.p5 or 0.0, 4)} to {plain_number(estimate.p95 or 0.0, 4)}"
-
-
-def _percent(part: float, whole: float) -> str:
-    return f"{100 * part / whole:.1f} %" if whole else "-"

@@ -281,11 +281,32 @@ def test_without_energies_or_the_idle_phone_the_run_that_would_help_is_named() -
 
 def test_rows_of_another_phone_or_model_are_left_out_or_asked_about() -> None:
     frame = pd.concat([table(), table().assign(device="Pixel 9")], ignore_index=True)
-    with pytest.raises(TableError, match=r"holds several; choose by --device \(Pixel 8, Pixel 9\)"):
+    with pytest.raises(TableError, match=r"holds sweeps of several; choose by --device \(Pixel 8, Pixel 9\)"):
         measured_of(frame, "phone.csv")
     assert measured_of(frame, "phone.csv", {"device": "pixel9"}).device == "Pixel 9"
-    with pytest.raises(TableError, match="has no device 'Nokia' to calibrate"):
+    with pytest.raises(TableError, match="has no sweep with device 'Nokia'"):
         measured_of(frame, "phone.csv", {"device": "Nokia"})
+
+
+def test_rows_of_another_processor_precision_or_condition_are_not_mixed_in() -> None:
+    good = table(alone=("train", *EVERYTHING))
+    cpu = good[good["stage"] == "train"].assign(processor="cpu", precision="fp32", time_ms=9e3, batch_size=64)
+    plain = calibrate(measured_of(good, "phone.csv"), BASE)
+    assert calibrate(measured_of(pd.concat([good, cpu], ignore_index=True), "phone.csv"), BASE).fitted == plain.fitted
+    totals = good[good["stage"] == "total"]
+    flat = totals.assign(time_ms=2 * totals["time_ms"], conditions=totals["conditions"].str.replace("80 %", "5 %"))
+    both = pd.concat([good, flat], ignore_index=True)
+    with pytest.raises(TableError, match=r"more than once; choose by --conditions \(battery: 5 %; battery: 80 %\)"):
+        measured_of(both, "phone.csv")
+    assert len(measured_of(both, "phone.csv", {"conditions": "battery: 80 %"}).observations) == len(good)
+    wide = pd.concat([good, totals.assign(processor="dsp")], ignore_index=True)
+    with pytest.raises(TableError, match=r"choose by --processor \(dsp, npu\)"):
+        measured_of(wide, "phone.csv")
+
+
+def test_idle_power_in_any_row_counts() -> None:
+    measured = measured_of(table(energies=True).assign(power_idle_mw=900.0), "phone.csv")
+    assert [row.power_w for row in measured.observations if row.kind == "idle"] == [0.9]
 
 
 def test_a_table_without_a_sweep_or_timed_under_emulation_is_refused() -> None:

@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -131,10 +133,64 @@ def test_measured_rows_keep_their_mean_and_their_correlation() -> None:
     assert found.value == pytest.approx(397, rel=0.01)
 
 
-@pytest.mark.parametrize(("batches", "replications"), [(0, 1), (8, 0), (8, 10**6), (10**9, 100_000)])
-def test_more_work_than_fits_is_refused(batches: int, replications: int) -> None:
-    with pytest.raises(ValueError, match="replications must be from 1 to 100,000 and batches times replications"):
-        answer(changed(noise__kind="lognormal", noise__cv=0.3), batches=batches, replications=replications)
+@pytest.mark.parametrize(
+    ("batches", "replications", "engine", "said"),
+    [
+        (0, 1, None, "batches must be from 1 to 1,000,000"),
+        (8, 0, None, "replications must be from 1 to 100,000"),
+        (8, 10**6, None, "replications must be from 1 to 100,000"),
+        (2 * 10**9, 1, None, "batches must be from 1 to 1,000,000"),
+        (10**5, 10**5, None, "times replications at most 200,000,000 for engine recurrence"),
+        (10**5, 100, "simpy", "times replications at most 2,000,000 for engine simpy"),
+    ],
+)
+def test_more_work_than_fits_is_refused(batches: int, replications: int, engine: Any, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        answer(
+            changed(noise__kind="lognormal", noise__cv=0.3), batches=batches, replications=replications, engine=engine
+        )
+
+
+def test_an_app_that_comes_all_the_time_is_refused() -> None:
+    scenario = changed(foreground__every_ms=2.0, foreground__for_ms=0.5, samples=60e6)
+    with pytest.raises(ValueError, match=r"foreground\.every_ms is too short for a run of .* use fewer batches"):
+        answer(scenario, replications=1)
+
+
+def test_a_disturbed_round_never_beats_the_law() -> None:
+    scenario = changed(
+        link__duplex="half", link__return_ms=100, link__call_ms=100, stage__train_ms=20, failure__probability=1e-9
+    )
+    for batches in (1, 3, 8, 20):
+        found = answer(scenario, batches=batches, replications=1)
+        assert found.overlapped.batch_ms.value >= found.floor.period_ms
+        assert found.overlapped.batch_ms.value == pytest.approx(found.overlapped.round_ms.value / batches)
+
+
+def test_work_of_failed_tries_is_counted() -> None:
+    found = answer(changed(failure__stage="train", failure__probability=0.5), batches=2000, replications=1)
+    assert found.overlapped.work_ms["train"] == pytest.approx(397 * 1.5, rel=0.05)
+    assert found.overlapped.work_ms["transfer"] == 25
+
+
+def test_one_draw_is_not_called_exact_and_few_have_wide_intervals() -> None:
+    scenario = with_settings(CIFAR, BALANCED)
+    one = answer(scenario, replications=1)
+    assert one.random
+    assert not one.exact
+    assert answer(scenario).replications == 200
+    truth = answer(scenario, replications=20_000, random=np.random.default_rng(99)).overlapped.round_ms.value
+    inside = 0
+    for seed in range(300):
+        found = answer(scenario, replications=3, random=np.random.default_rng(seed)).overlapped.round_ms
+        inside += found.low is not None and found.high is not None and found.low <= truth <= found.high
+    assert 0.9 <= inside / 300 <= 0.99
+
+
+def test_deep_buffers_are_given_time_to_fill() -> None:
+    scenario = with_settings(CIFAR, BALANCED | {"noise.cv": 1.0, "device_slots": 50, "host_slots": 50})
+    short, long = (answer(scenario, replications=50, batches=n).overlapped.batch_ms.value for n in (10, 20_000))
+    assert short == pytest.approx(long, rel=0.02)
 
 
 def test_a_throttled_phone_is_slower_and_says_how_hot_it_was() -> None:

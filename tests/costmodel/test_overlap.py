@@ -110,6 +110,21 @@ def test_measured_stages_give_both_ways_and_their_idle_power_the_energy() -> Non
         measured_stages({"phone.csv": stage_table(provenance="emulated")})
 
 
+def test_stages_of_another_processor_precision_or_condition_are_not_mixed_in() -> None:
+    good = stage_table()
+    cpu = good[good["stage"] == "train"].assign(processor="cpu", precision="fp32", time_ms=3000.0)
+    stages = measured_stages({"phone.csv": pd.concat([good, cpu], ignore_index=True)})
+    assert pipelined(OWN, Pipelining("on", stages=stages)).cost.time_ms == 10
+    hot = good[good["stage"] == "train"].assign(conditions="hot", time_ms=20.0)
+    stages = measured_stages({"phone.csv": pd.concat([good, hot], ignore_index=True)})
+    assert pipelined(OWN, Pipelining("on", stages=stages)).cost.time_ms == 10  # whose conditions are those of the cost
+    twice = good[good["stage"] == "train"].assign(conditions="cold", time_ms=8.0)
+    stages = measured_stages({"phone.csv": pd.concat([good, hot, twice], ignore_index=True)})
+    other = pipelined(replace(OWN, conditions="warm"), Pipelining("on", stages=stages))
+    assert other.how == "left as measured: its train was measured more than once"
+    assert other.cost.time_ms == 11
+
+
 def test_what_was_measured_both_ways_is_taken_as_measured() -> None:
     on, off = (
         replace(OWN, conditions=f"overlap: {way}; cold", time_ms=time) for way, time in (("on", 10.0), ("off", 17.0))

@@ -89,7 +89,7 @@ CHANGES = st.fixed_dictionaries(
 
 @given(CHANGES)
 def test_any_scenario_is_written_and_read_back(changes: dict[str, object]) -> None:
-    scenario = with_settings(parse(PLAIN), changes)
+    scenario = with_settings(parse(PLAIN), changes | {"cohort.clients": 9})
     assert replace(parse(to_toml(scenario)), origins=()) == replace(scenario, origins=())
 
 
@@ -111,13 +111,21 @@ def test_any_scenario_is_written_and_read_back(changes: dict[str, object]) -> No
         ({"noise.kind": "lognormal"}, "noise.kind = lognormal needs noise.cv above 0"),
         ({"noise.kind": "empirical"}, "noise.kind = empirical needs noise.rows"),
         ({"noise.kind": "empirical", "noise.rows": "[[1, 2]]"}, "noise.rows must hold 4 factors each"),
+        ({"noise.kind": "empirical", "noise.rows": "[[1, 1, 1, 0]]"}, "noise.rows has a stage whose factors are all 0"),
+        ({"throttle.kind": "curve", "throttle.curve": "[[0, 2]]"}, "speed from 0.001 to 1; clock.dsp is faster"),
+        ({"throttle.speed": "0.5"}, "throttle.speed has no effect without throttle.kind = thermal"),
+        ({"failure.stage": "return", "failure.probability": "0.1", "link.return_bytes": "0"}, "takes no time here"),
+        ({"cohort.phones_train_ms": "[1, 2]"}, "cohort.phones_train_ms names 2 phones, cohort.clients is 1"),
         ({"staging_slots": "3"}, "staging_slots matters between two threads"),
         ({"quantize_on": "dsp"}, "quantize_on = dsp needs stage.quantize_dsp_ms"),
         ({"throttle.kind": "curve"}, "throttle.curve and throttle.kind = curve need each other"),
         ({"throttle.kind": "curve", "throttle.curve": "[[2, 1], [1, 1]]"}, "throttle.curve must be pairs of time in s"),
         ({"throttle.kind": "thermal"}, "needs power.base_w and power.dsp_active_w"),
         ({"foreground.every_ms": "5"}, "foreground.every_ms and foreground.for_ms need each other"),
-        ({"foreground.every_ms": "5", "foreground.for_ms": "5"}, "foreground.for_ms must be below foreground.every_ms"),
+        (
+            {"foreground.every_ms": "5", "foreground.for_ms": "5"},
+            "foreground.for_ms must be at least 1 ms below foreground.every_ms",
+        ),
         ({"failure.retry_ms": "5"}, "failure.retry_ms has no effect without failure.probability"),
         ({"power.dsp_idle_w": "2", "power.dsp_active_w": "1"}, "power.dsp_active_w must not be below power.dsp_idle_w"),
         ({"power.energy_counts": '["train", "radio"]'}, "power.energy_counts holds radio; give power.radio_w"),
@@ -149,6 +157,10 @@ def test_what_cannot_be_is_said_in_a_line(settings_: dict[str, str], said: str) 
         ("stage = 4", "stage is no parameter"),
         ("[stage.train]\nms = 4", "stage.train is no parameter of a scenario"),
         ("a = " + "[" * 5000 + "]" * 5000, "is not TOML"),
+        ("stage.train_ms." + "a." * 3000 + "a = 1", "nested too deeply"),
+        ("stage.train_ms.a.a.a = 1", "stage.train_ms must be a number"),
+        ("batch_size = " + "9" * 5000, "mine.toml: "),
+        ("\n".join(f"key{n} = 1" for n in range(600)), "has 600 settings, at most 500 are read"),
         ("title = 5", "title must be text of at most 500 characters (got 5)"),
         ("batch_size = 4", "all stage times are 0"),
     ],

@@ -59,6 +59,15 @@ def test_the_verdict(fedjoule: Run) -> None:
         (["--scenario", "xiaomi10_cifar10", "--format", "svg"], "add --out DIR to write it"),
         (["--scenario", "xiaomi10_cifar10", "--trace", "/proc/nowhere/t.json"], "/proc/nowhere"),
         (["--scenario", "xiaomi10_cifar10", "calibrate", "--measurements", "x.csv"], "--scenario goes after calibrate"),
+        (["--sweep", "device_slots=1..2", "scenarios"], "--sweeps goes after scenarios"),
+        (["--scenario", "xiaomi10_cifar10", "--set", "device_slots=1", "--set", "device_slots=4"], "is set twice"),
+        (["--scenario", "xiaomi10_cifar10", *["--set", "device_slots=2"] * 300], "300 settings, at most 200"),
+        (["--scenario", "xiaomi10_cifar10", "--set", "device_slots=2\nx=3"], "device_slots must be a whole number"),
+        (["--scenario", "xiaomi10_cifar10", "--replications", "-5"], "replications must be from 1"),
+        (["--scenario", "xiaomi10_cifar10", "--batches", "2000000000", "--cv", "0.3"], "batches must be from 1 to"),
+        (["--scenario", "xiaomi10_cifar10", "--sweep", "title=a,b"], "title is text and changes nothing"),
+        (["--scenario", "xiaomi10_cifar10", "--gantt", "/proc/x.svg"], "/proc: No such file or directory"),
+        (["calibrate", "--measurements", "m.csv", "--set", "stage.train_ms=9"], "m.csv: cannot be read"),
         (["calibrate", "--measurements", "nowhere.csv"], "nowhere.csv: cannot be read"),
     ],
 )  # fmt: skip
@@ -121,6 +130,27 @@ def test_a_sweep_of_measurements_becomes_a_scenario_that_predicts(fedjoule: Run,
     assert "predicted from a calibration without it" in held.stdout
 
 
+def test_what_was_not_identifiable_stays_doubted_in_the_file(fedjoule: Run, tmp_path: Path) -> None:
+    header, *rows = measured().splitlines()
+    sweep = "\n".join([header, *(row for row in rows if ",total," in row)])
+    (tmp_path / "m.csv").write_text(sweep)
+    fedjoule("pipeline", "calibrate", "--measurements", tmp_path / "m.csv", "--out", tmp_path / "fit.toml")
+    found = fedjoule("pipeline", "--scenario", tmp_path / "fit.toml")
+    assert "Doubts about this scenario: not identifiable, one of many that fit: sample, quantize" in found.stdout
+    assert "mode: your scenario, partly not identifiable" in found.stdout
+
+
+def test_what_calibration_finds_cannot_be_given(fedjoule: Run, tmp_path: Path) -> None:
+    (tmp_path / "m.csv").write_text(measured())
+    done = fedjoule("pipeline", "calibrate", "--measurements", tmp_path / "m.csv", "--set", "stage.train_ms=9")
+    assert done.returncode == 2
+    assert "stage.train_ms is what calibration finds" in done.stderr
+    kept = fedjoule("pipeline", "calibrate", "--measurements", tmp_path / "m.csv", "--set", "link.return_ms=0.5",
+                    "--out", tmp_path / "fit.toml")  # fmt: skip
+    assert kept.returncode == 0
+    assert "return_ms = 0.5" in (tmp_path / "fit.toml").read_text()
+
+
 def test_a_wrong_prediction_shows_its_sign(fedjoule: Run, tmp_path: Path) -> None:
     (tmp_path / "m.csv").write_text(measured())
     fedjoule("pipeline", "calibrate", "--measurements", tmp_path / "m.csv", "--out", tmp_path / "fit.toml")
@@ -134,7 +164,16 @@ def test_a_wrong_prediction_shows_its_sign(fedjoule: Run, tmp_path: Path) -> Non
 def test_an_interrupted_sweep_is_printed_and_exits_with_1(tmp_path: Path) -> None:
     """A person presses Ctrl-C in the middle of a long sweep by simulation."""
     command = [str(Path(sys.executable).parent / "fedjoule"), "pipeline", "--scenario", "xiaomi10_cifar10"]
-    command += ["--set", "failure.probability=0.1", "--batches", "10000", "--sweep", "device_slots=1..200"]
+    command += [
+        "--set",
+        "failure.probability=0.1",
+        "--batches",
+        "10000",
+        "--replications",
+        "1",
+        "--sweep",
+        "device_slots=1..200",
+    ]
     command += ["--out", str(tmp_path / "out"), "--format", "csv"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         time.sleep(8)

@@ -1,5 +1,6 @@
 import io
 import json
+import re
 from dataclasses import replace
 
 import pandas as pd
@@ -40,7 +41,7 @@ def test_the_verdict_is_the_one_of_the_paper() -> None:
 
 def test_a_contradicted_reading_says_so_and_another_fits() -> None:
     words = texts(tables(PipelineRequest("xiaomi10_femnist"))["pipeline"])
-    assert "Contradicted: Table 2 or 3 prints 11 ms per batch" in words
+    assert "Contradicted: Table 2 or 3 prints 11 ms per batch, and this takes at least 25; Table 4" in words
     assert "twice the batches per call saves 12.5 ms" in words
     assert "overlapped fits" in texts(tables(PipelineRequest("xiaomi10_femnist_f"))["pipeline"])
     assert "sequential fits" in texts(tables(PipelineRequest("xiaomi10_cifar10_d"))["pipeline"])
@@ -67,6 +68,57 @@ def test_a_bound_is_called_a_bound_in_every_form() -> None:
     simulated = tables(PipelineRequest("xiaomi10_cifar10", contended))["pipeline"]
     assert "engine simpy: events are needed: claimants without a fixed order (contention)" in simulated.units
     assert ">=" not in texts(simulated)
+
+
+def test_two_bounds_say_nothing_about_their_difference() -> None:
+    request = PipelineRequest("xiaomi10_cifar10", {"failure.probability": "0.5"}, how=How(engine="formula"))
+    table = tables(request)["pipeline"]
+    assert "what overlap saves is not known from bounds" in table.headline
+    assert table.data["saved"].isna().all()
+    assert "a lower bound" in tables(request)["claims"].title
+    assert "Shown without the disturbance" in texts(tables(request)["resources"])
+
+
+def test_a_disturbed_phone_is_as_busy_as_it_was() -> None:
+    request = PipelineRequest(
+        "xiaomi10_cifar10",
+        {"throttle.kind": "curve", "throttle.curve": "[[0, 0.5]]"},
+        how=How(batches=100),
+    )
+    table = tables(request)["pipeline"]
+    assert table.headline.startswith("DSP 100 % busy")
+    assert "by the period law" in table.headline
+    assert "prints" not in texts(table)  # a phone at half its clock contradicts nothing
+    assert "time per batch, mean of the round" in texts(table)
+
+
+def test_jitter_makes_slots_a_lever() -> None:
+    balanced = {"stage.quantize_ms": "25", "stage.train_ms": "25"}
+    headline = tables(PipelineRequest("xiaomi10_cifar10", balanced, cv=0.3))["pipeline"].headline
+    assert re.search(r"next lever: [a-z0-9 ]+ saves [23]\.", headline), (
+        headline
+    )  # the law alone says that nothing helps
+
+
+def test_another_batch_size_contradicts_nothing() -> None:
+    words = texts(tables(PipelineRequest("xiaomi10_cifar10", {"batch_size": "128"}))["pipeline"])
+    assert "prints" not in words
+    assert "No hours" in words
+
+
+def test_hours_are_of_whole_rounds_and_of_clients_that_finish() -> None:
+    for settings, how in (
+        ({"batches_per_round": "ceil"}, How(batches=1)),
+        ({"cohort.round_end": "deadline", "cohort.deadline_s": "0.5"}, How()),
+    ):
+        assert "No hours" in texts(tables(PipelineRequest("xiaomi10_cifar10", settings, how=how))["pipeline"])
+
+
+def test_thirds_of_phones_follow_the_reading() -> None:
+    shown = tables(PipelineRequest("xiaomi10_cifar10_c", tornado=True))["tornado"].data.set_index("change")
+    plain = tables(PipelineRequest("xiaomi10_cifar10", tornado=True))["tornado"].data.set_index("change")
+    words = "wait for all 50, thirds of phones"
+    assert shown.loc[words, "time_to_converge_h"] == pytest.approx(plain.loc[words, "time_to_converge_h"])
 
 
 def test_random_times_have_intervals_and_quantiles() -> None:

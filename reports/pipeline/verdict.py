@@ -1,0 +1,81 @@
+"""The verdict on a pipeline in one line: what is busy, what overlap saves, and what to change next."""
+
+import numpy as np
+
+from costmodel import period
+from costmodel.engine import Answer, answer
+from costmodel.scenario import Scenario, pipeline_of
+from costmodel.timeline import use_of
+from costmodel.tornado import Lever, law_period_ms, levers
+from reports.table import plain_number
+
+_DRAWN = 0.01  # what a lever must save where periods are drawn: more than their noise
+_REPLICATIONS = 200
+
+
+def verdict_line(found: Answer, *, overlap: bool = True) -> str:
+    """Return the verdict in a line; ``overlap`` False is about the sequential run."""
+    before, after = found.sequential.batch_ms, found.overlapped.batch_ms
+    saved = before.value - after.value
+    busy = _busiest(found, overlap=overlap)
+    if before.bound:
+        saves = "what overlap saves is not known from bounds"
+    else:
+        most = "at most " if after.bound else ""
+        saves = (
+            f"overlap saves {most}{plain_number(saved, 3)} of {plain_number(before.value, 4)} ms"
+            f" ({percent(saved, before.value)})"
+        )
+    if not overlap:
+        return f"{busy} without overlap; {saves}."
+    held = found.floor.bottleneck
+    held = f" (held up by {held})" if held.endswith("slots") else ""
+    return f"{busy}{held}; {saves}; {_next_lever(found)}."
+
+
+def percent(part: float, whole: float) -> str:
+    """Return a share in per cent with one decimal, a dash of nothing."""
+    return f"{100 * part / whole:.1f} %" if whole else "-"
+
+
+def _busiest(found: Answer, *, overlap: bool) -> str:
+    """Return the busiest resource with its share: of the period where the law holds, else of the round as it went."""
+    if found.disturbed or found.scenario.noise.kind != "constant":
+        spans = found.spans if overlap else found.sequential_spans
+        use = max(use_of(pipeline_of(found.scenario), spans), key=lambda use: use.busy_ms)
+        name = use.resource if use.resource.startswith("link") else use.resource.upper()
+        return f"{name} {100 * use.busy_ms / use.makespan_ms:.0f} % busy"
+    claims = {name: claim for name, claim in found.floor.claims_ms.items() if name.endswith(("work", "ing"))}
+    busiest = max(claims, key=lambda name: claims[name])
+    whole = found.overlapped.batch_ms.value if overlap else found.sequential.batch_ms.value
+    return f"{busiest.removesuffix(' work')} {100 * claims[busiest] / whole if whole else 0:.0f} % busy"
+
+
+def _next_lever(found: Answer) -> str:
+    best, by = _levers(found)
+    if not best:
+        return f"next lever{by}: no single change helps"
+    lever = best[0]
+    then = f", then {lever.then} binds" if lever.then != found.floor.bottleneck else ""
+    return f"next lever{by}: {lever.words} saves {plain_number(lever.saves_ms, 3)} ms{then}"
+
+
+def _levers(found: Answer) -> tuple[tuple[Lever, ...], str]:
+    """Return levers by what answered, where that is quick; of a disturbed phone by the period law, and said so."""
+    scenario = found.scenario
+    contended = pipeline_of(scenario).contended
+    if found.engine == "formula" and not found.disturbed and not found.overlapped.batch_ms.bound:
+        return levers(scenario, law_period_ms), ""
+    if found.disturbed or found.engine == "formula":
+        return levers(scenario, law_period_ms), " by the period law"
+    drawn = scenario.noise.kind != "constant"
+    if drawn and contended:
+        return levers(scenario, law_period_ms), " by the period law"
+
+    def period_ms(changed: Scenario) -> float:
+        if not drawn and not pipeline_of(changed).contended:
+            return period.overlapped(pipeline_of(changed)).period_ms
+        random = np.random.default_rng(1)
+        return answer(changed, replications=_REPLICATIONS, random=random).overlapped.batch_ms.value
+
+    return levers(scenario, period_ms, _DRAWN if drawn else 1e-9), ""
