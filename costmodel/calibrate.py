@@ -97,6 +97,7 @@ def calibrate(measured: Measured, base: Scenario) -> Calibration:
     if fitted_unknowns[per_round] and np.abs(null[:, per_round]).max(initial=0.0) > 1e-3:
         fitted_unknowns[per_round] = False  # of what looks alike, the simpler: a cost per call, none per round
         theta, others = _fit(design, scale, fitted_unknowns)
+    theta = np.where(theta > 1e-9 * scale, theta, 0.0)
     residual = design.residuals(theta)
     free = max(len(rows) - (len(UNKNOWNS) - len(null)), 0)
     spread = float(residual @ residual) / free if free else 1.0

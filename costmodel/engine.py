@@ -23,10 +23,11 @@ EngineName = Literal["formula", "recurrence", "simpy"]
 ENGINES: tuple[EngineName, ...] = ("formula", "recurrence", "simpy")
 MOST_REPLICATIONS = 100_000
 # Batches x replications that an engine is asked for: a minute or two, and shown.
-_MOST_WORK: dict[EngineName, int] = {"formula": 10**9, "recurrence": 2 * 10**8, "simpy": 2 * 10**6}
+_MOST_WORK: dict[EngineName, int] = {"formula": 10**9, "recurrence": 2 * 10**8, "simpy": 10**6}
+_MOST_STEPS = 2 * 10**6  # of the recurrence: a step is one batch of a block of replications
 _MOST_EVENTS = 10**7  # of an app or a governor in a run
 _REPLICATIONS: dict[EngineName, int] = {"formula": 1, "recurrence": 200, "simpy": 20}  # where times are random
-_AT_ONCE = 10**6  # times drawn together
+_AT_ONCE = 4 * 10**6  # times drawn together
 _CHAIN = 200  # batches that a period is measured over where times are random ...
 _WARM_UP = 50  # ... after so many
 _CHAIN_PER_SLOT = 40  # and more for deep buffers, which take long to fill
@@ -140,8 +141,11 @@ def answer(
     if replications is not None and not 1 <= replications <= MOST_REPLICATIONS:
         message = f"replications must be from 1 to {MOST_REPLICATIONS:,} (got {replications:,})"
         raise ValueError(message)
-    repeated = (replications or _REPLICATIONS[used]) if is_random else 1
-    if not (1 <= count <= MOST_BATCHES and count * repeated <= _MOST_WORK[used]):
+    repeated = 1
+    if is_random:  # by default fewer of a long run, which averages by itself
+        repeated = replications or max(2, min(_REPLICATIONS[used], _MOST_WORK[used] // 10 // max(count, 1)))
+    blocks = math.ceil(repeated / max(1, _AT_ONCE // max(count, _CHAIN))) if used == "recurrence" else 0
+    if not (1 <= count <= MOST_BATCHES and count * repeated <= _MOST_WORK[used] and count * blocks <= _MOST_STEPS):
         message = (
             f"batches must be from 1 to {MOST_BATCHES:,}, and times replications at most {_MOST_WORK[used]:,} for"
             f" engine {used} (got {count:,} x {repeated:,})"

@@ -140,7 +140,10 @@ def _from_text(text: str) -> Any:
     try:
         return tomllib.loads(f"v = {text}")["v"]
     except (ValueError, RecursionError):
-        return text
+        try:
+            return float(text)  # such as .5, which TOML does not take
+        except ValueError:
+            return text
 
 
 def _unknown(name: str, known: list[str]) -> str:

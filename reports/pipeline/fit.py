@@ -9,7 +9,7 @@ from costmodel.observation import Measured
 from costmodel.power_fit import PowerFit
 from costmodel.validate import Compared, error_summary
 from profiler.names import printable
-from reports.table import Cell, Column, Table, number, plain_number, signed_percent
+from reports.table import Cell, Column, Table, number, signed_percent
 
 _MODE = "your table"
 
@@ -37,6 +37,8 @@ def calibration_table(measured: Measured, found: Calibration, power: PowerFit) -
         )
     notes = [f"Known only together: {', '.join(group)}." for group in found.open if len(group) > 1]
     notes += [f"Nothing in the rows shows: {group[0]}." for group in found.open if len(group) == 1]
+    if found.poor:
+        notes.append("A poor fit, far beyond the rows' own spread: the model does not hold for them; trust no number.")
     if any(each.assumed for each in found.fitted):
         notes.append("The rows fit as well when stages change roles; training was taken to be the longest stage.")
     runs = [*found.runs, *power.runs]
@@ -60,7 +62,7 @@ def calibration_table(measured: Measured, found: Calibration, power: PowerFit) -
         ),
         rows=tuple(rows),
         data=pd.DataFrame(data).assign(mode=_MODE),
-        headline=f"{found.rows} rows fitted within {plain_number(found.rms_error_pct, 2)} % (root mean square).",
+        headline=f"{found.rows} row{'s' if found.rows > 1 else ''} fitted within {found.rms_error_pct:.2f} % (root mean square).",
         notes=tuple(notes),
     )
 

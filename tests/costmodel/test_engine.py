@@ -141,7 +141,7 @@ def test_measured_rows_keep_their_mean_and_their_correlation() -> None:
         (8, 10**6, None, "replications must be from 1 to 100,000"),
         (2 * 10**9, 1, None, "batches must be from 1 to 1,000,000"),
         (10**5, 10**5, None, "times replications at most 200,000,000 for engine recurrence"),
-        (10**5, 100, "simpy", "times replications at most 2,000,000 for engine simpy"),
+        (10**5, 100, "simpy", "times replications at most 1,000,000 for engine simpy"),
     ],
 )
 def test_more_work_than_fits_is_refused(batches: int, replications: int, engine: Any, said: str) -> None:

@@ -95,9 +95,7 @@ def test_a_disturbed_phone_is_as_busy_as_it_was() -> None:
 def test_jitter_makes_slots_a_lever() -> None:
     balanced = {"stage.quantize_ms": "25", "stage.train_ms": "25"}
     headline = tables(PipelineRequest("xiaomi10_cifar10", balanced, cv=0.3))["pipeline"].headline
-    assert re.search(r"next lever: [a-z0-9 ]+ saves [23]\.", headline), (
-        headline
-    )  # the law alone says that nothing helps
+    assert re.search(r"next lever: [a-z0-9 ]+ saves [23]\.", headline), headline  # the law alone: nothing helps
 
 
 def test_another_batch_size_contradicts_nothing() -> None:
