@@ -143,12 +143,12 @@ def answer(
         raise ValueError(message)
     repeated = 1
     if is_random:  # by default fewer of a long run, which averages by itself
-        repeated = replications or max(2, min(_REPLICATIONS[used], _MOST_WORK[used] // 10 // max(count, 1)))
+        repeated = replications or max(2, min(_REPLICATIONS[used], _MOST_WORK[used] // 50 // max(count, 1)))
     blocks = math.ceil(repeated / max(1, _AT_ONCE // max(count, _CHAIN))) if used == "recurrence" else 0
     if not (1 <= count <= MOST_BATCHES and count * repeated <= _MOST_WORK[used] and count * blocks <= _MOST_STEPS):
         message = (
             f"batches must be from 1 to {MOST_BATCHES:,}, and times replications at most {_MOST_WORK[used]:,} for"
-            f" engine {used} (got {count:,} x {repeated:,})"
+            f" engine {used}, fewer of long runs (got {count:,} x {repeated:,})"
         )
         raise ValueError(message)
     if used == "simpy":

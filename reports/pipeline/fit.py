@@ -62,7 +62,7 @@ def calibration_table(measured: Measured, found: Calibration, power: PowerFit) -
         ),
         rows=tuple(rows),
         data=pd.DataFrame(data).assign(mode=_MODE),
-        headline=f"{found.rows} row{'s' if found.rows > 1 else ''} fitted within {found.rms_error_pct:.2f} % (root mean square).",
+        headline=f"{found.rows} row(s) fitted within {found.rms_error_pct:.2f} % (root mean square).",
         notes=tuple(notes),
     )
 
