@@ -347,12 +347,19 @@ def test_a_reader_that_goes_away_is_no_error() -> None:
 
 
 @pytest.mark.parametrize(
-    "words", [["tables"], ["--help"], ["cost", "--device", "xiaomi10", "--dataset", "femnist", "--processor", "dsp"]]
+    "words",
+    [
+        ["tables"],
+        ["--help"],
+        ["pipeline", "--help"],
+        ["cost", "--device", "xiaomi10", "--dataset", "femnist", "--processor", "dsp"],
+        ["pipeline", "--scenario", "xiaomi10_cifar10"],
+        ["pipeline", "--scenario", "xiaomi10_cifar10", "--tornado"],
+    ],
 )
 def test_no_command_imports_what_it_does_not_need(words: list[str]) -> None:
-    heavy = ["torch", "simpy", "adb_shell", "matplotlib", "pandera"] + (
-        ["pandas", "numpy", "rich"] if words == ["--help"] else []
-    )
+    heavy = ["torch", "simpy", "scipy", "adb_shell", "matplotlib", "pandera"]
+    heavy += ["pandas", "numpy", "rich"] if words[-1] == "--help" else []
     code = (
         "import sys, atexit\n"
         f"loaded = lambda: [name for name in {heavy!r} if name in sys.modules]\n"
@@ -375,7 +382,10 @@ def test_the_choices_are_those_of_the_report() -> None:
 
 
 def test_help_has_examples_and_the_version_is_the_packages(fedjoule: Run) -> None:
-    for words in (["--help"], ["tables", "--help"], ["cost", "--help"], ["completion", "--help"]):
+    for words in (
+        *([["--help"], ["tables", "--help"], ["cost", "--help"], ["completion", "--help"], ["pipeline", "--help"]]),
+        *([["pipeline", name, "--help"] for name in ("scenarios", "calibrate", "validate")]),
+    ):
         done = fedjoule(*words)
         assert done.returncode == 0
         assert "Examples:" in done.stdout

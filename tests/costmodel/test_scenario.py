@@ -1,4 +1,5 @@
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -219,3 +220,10 @@ def test_a_file_that_cannot_be_read_is_said(tmp_path) -> None:
 def test_the_values_are_those_of_the_dataclasses() -> None:
     plain = Scenario(stage=StageTimes(train_ms=5.0), link=Link(call_ms=1.0))
     assert pipeline_of(plain).sequential_ms == 6.0
+
+
+def test_the_reference_page_lists_every_parameter_as_it_is() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "reference" / "scenario.md").read_text()
+    for name, _, about in parameters(Scenario()):
+        assert f"| `{name}` | {about['about']} | {about['unit']} |" in page, name
+    assert page.count("\n| `") == len(list(parameters(Scenario())))
