@@ -22,6 +22,7 @@ _COLOURS = {
     "train": "#2a9d72",
     "return": "#8c8c8c",
 }
+_MOST_TICKS = 16
 _SHOWN = 6  # batches of a Gantt
 Drawing = Callable[[], Figure]
 
@@ -151,10 +152,13 @@ def sweep_curves(data: pd.DataFrame, names: Sequence[str], title: str) -> Figure
         saved.set_xscale("log", base=2)
         saved.set_xticks(sorted(set(x)), [f"{value:g}" for value in sorted(set(x))])
         saved.minorticks_off()
+    elif len(set(x)) <= _MOST_TICKS:
+        saved.set_xticks(sorted(set(x)), [f"{value:g}" for value in sorted(set(x))])
     saved.set_xlabel(first)
     saved.set_ylabel("overlap saves (%)")
     times.set_ylabel("ms per batch in the long run")
     for axis in (times, saved):
+        axis.margins(y=0.1)
         axis.set_ylim(bottom=0)
         axis.spines[["top", "right"]].set_visible(False)
     times.legend(frameon=False, fontsize=7)
@@ -168,6 +172,7 @@ def energy_bars(data: pd.DataFrame, title: str) -> Figure:
     axis = figure.subplots()
     parts = data[data["part"] != "total"]
     known = parts[parts["sequential_mj"].notna()]
+    missing = list(parts.loc[parts["sequential_mj"].isna(), "part"])
     bottoms = [0.0, 0.0]
     for place, row in enumerate(known.to_dict("records")):
         heights = [float(row["sequential_mj"]), float(row["overlapped_mj"])]
@@ -177,8 +182,8 @@ def energy_bars(data: pd.DataFrame, title: str) -> Figure:
         )
         bottoms = [bottom + height for bottom, height in zip(bottoms, heights, strict=True)]
     for place, total in enumerate(bottoms):
-        axis.text(place, total, f"{plain_number(total, 4)} mJ", ha="center", va="bottom", fontsize=8)
-    missing = list(parts.loc[parts["sequential_mj"].isna(), "part"])
+        least = ">= " if missing else ""
+        axis.text(place, total, f"{least}{plain_number(total, 4)} mJ", ha="center", va="bottom", fontsize=8)
     axis.set_xticks([0, 1], ["sequential", "overlapped"])
     axis.set_ylabel("mJ per batch")
     axis.margins(y=0.12)

@@ -104,7 +104,9 @@ def sweep_table(base: Scenario, points: Sequence[Point], planned: int) -> Table:
             dict(point.settings)
             | {"sequential_batch_ms": before.value, "overlapped_batch_ms": after.value}
             | {"overlapped_batch_ms_low": after.low, "overlapped_batch_ms_high": after.high}
-            | {"overlapped_is_lower_bound": after.bound, "saved_ms": saved, "saved_pct": 100 * saved / before.value}
+            | {"overlapped_is_lower_bound": after.bound, "sequential_is_lower_bound": before.bound}
+            | {"saved_ms": None if before.bound else saved}
+            | {"saved_pct": None if before.bound else 100 * saved / before.value}
             | {"batch_size": batch_size, "overlapped_sample_ms": after.value / batch_size}
             | {"sequential_round_ms": found.sequential.round_ms.value}
             | {"overlapped_round_ms": found.overlapped.round_ms.value, "round_batches": found.overlapped.batches}

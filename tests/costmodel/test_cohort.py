@@ -17,6 +17,8 @@ def test_the_round_ends_with_the_slowest_the_share_or_the_deadline() -> None:
     assert round_times_s(Cohort(clients=9), phones, 0, 0, RNG(0)).tolist() == [3.0]
     half = Cohort(clients=9, round_end="fraction", fraction=0.5)
     assert round_times_s(half, phones, 0, 0, RNG(0)).tolist() == [2.0]  # the fifth of nine
+    most = Cohort(clients=9, round_end="fraction", fraction=0.4)
+    assert round_times_s(most, phones, 0, 0, RNG(0)).tolist() == [2.0]  # the fourth of nine, not the third
     third = Cohort(clients=9, round_end="fraction", fraction=1 / 3)
     assert round_times_s(third, phones, 0, 0, RNG(0)).tolist() == [1.0]
     late = Cohort(clients=9, round_end="deadline", deadline_s=2.5)
