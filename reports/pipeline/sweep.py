@@ -246,5 +246,5 @@ def _cohort_changes(scenario: Scenario) -> list[Change]:
 
 def with_noise(scenario: Scenario, cv: float) -> Scenario:
     """Return the scenario with log-normal stage times."""
-    kind = "lognormal" if cv else "constant"
-    return with_settings(scenario, {"noise.kind": kind, "noise.cv": cv, "noise.rows": []}, "you: --cv")
+    settings = {"noise.kind": "lognormal" if cv else "constant", "noise.cv": cv}
+    return with_settings(scenario, settings | ({"noise.rows": []} if scenario.noise.rows else {}), "you: --cv")

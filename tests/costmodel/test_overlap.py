@@ -115,6 +115,12 @@ def test_stages_of_another_processor_precision_or_condition_are_not_mixed_in() -
     cpu = good[good["stage"] == "train"].assign(processor="cpu", precision="fp32", time_ms=3000.0)
     stages = measured_stages({"phone.csv": pd.concat([good, cpu], ignore_index=True)})
     assert pipelined(OWN, Pipelining("on", stages=stages)).cost.time_ms == 10
+    same_precision = cpu.assign(precision="int8")
+    on_dsp = good[good["stage"] == "quantize"].assign(processor="npu", time_ms=21.0)
+    for others in (same_precision, on_dsp):
+        stages = measured_stages({"phone.csv": pd.concat([good, others], ignore_index=True)})
+        found = pipelined(OWN, Pipelining("off", stages=stages))
+        assert found.cost.time_ms == 16, found.how
     hot = good[good["stage"] == "train"].assign(conditions="hot", time_ms=20.0)
     stages = measured_stages({"phone.csv": pd.concat([good, hot], ignore_index=True)})
     assert pipelined(OWN, Pipelining("on", stages=stages)).cost.time_ms == 10  # whose conditions are those of the cost
