@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal
 
 from costmodel.stages import Stage
 
@@ -70,5 +69,13 @@ class Disturbances:
         return self.failure is not None or (self.foreground is not None and self.foreground.random)
 
 
+@dataclass(frozen=True)
+class SpeedChange:
+    """At ``at_ms`` the resource (cpu or dsp) began to work at ``speed``; 1 is full speed, 0 is stopped."""
+
+    at_ms: float
+    resource: str
+    speed: float
+
+
 NO_DISTURBANCES = Disturbances()
-SpeedOf = Literal["cpu", "dsp"]

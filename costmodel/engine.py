@@ -7,13 +7,13 @@ simpy        contention, foreground app, throttling, failures
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 
 from costmodel import period, recurrence
-from costmodel.disturbance import Disturbances
+from costmodel.disturbance import Disturbances, SpeedChange
 from costmodel.noise import draw_times
 from costmodel.scenario import MOST_BATCHES, Scenario, disturbances_of, pipeline_of
 from costmodel.spans import Array, Spans
@@ -72,7 +72,8 @@ class Answer:
 
     ``why`` says why it was this engine; ``spans`` are those of the first replication of the round, overlapped and
     sequential, at most 10,000 batches of them; ``floor`` is the period law at the mean times. ``random`` is whether
-    another seed would give other numbers, ``disturbed`` whether there is more than the law knows.
+    another seed would give other numbers, ``disturbed`` whether there is more than the law knows; ``speeds`` is how the
+    resources' speeds changed in the first overlapped replication.
     """
 
     scenario: Scenario
@@ -88,6 +89,7 @@ class Answer:
     disturbed: bool
     retries: int = 0
     peak_c: float | None = None
+    speeds: tuple[SpeedChange, ...] = ()
 
     @property
     def exact(self) -> bool:
@@ -245,6 +247,7 @@ class _Run:
         first: tuple[Spans, Spans] | None = None
         work: dict[bool, dict[Stage, float]] = {True: dict.fromkeys(STAGES, 0.0), False: dict.fromkeys(STAGES, 0.0)}
         retries, peaks = 0, []
+        speeds: tuple[SpeedChange, ...] = ()
         for number in range(self.replications):
             times = draw_times(self.pipeline, self.scenario.noise, (chain,), self.random)
             one = {stage: array[: self.batches] for stage, array in times.items()}
@@ -254,6 +257,7 @@ class _Run:
             ]
             retries += runs[0].retries
             peaks += [] if runs[0].peak_c is None else [runs[0].peak_c]
+            speeds = speeds if first else runs[0].speeds
             first = first or (runs[0].spans, runs[1].spans)
             for overlap, run in zip((True, False), runs, strict=True):
                 found.setdefault((overlap, "batch"), []).append(self._batch_ms(run.spans, times, overlap=overlap))
@@ -263,7 +267,8 @@ class _Run:
             if progress is not None:
                 progress(number + 1)
         hottest = max(peaks, default=None)
-        return self._answer("simpy", why, found, first, work, retries, hottest)  # type: ignore[arg-type]
+        answered = self._answer("simpy", why, found, first, work)  # type: ignore[arg-type]
+        return replace(answered, retries=retries, peak_c=hottest, speeds=speeds)
 
     def _chain(self) -> tuple[int, int]:
         """Return how many batches a period is measured over, and after how many."""
@@ -296,8 +301,6 @@ class _Run:
         found: dict[tuple[bool, str], list[Array]],
         first: tuple[Spans, Spans],
         work: Mapping[bool, Mapping[Stage, float]],
-        retries: int = 0,
-        peak_c: float | None = None,
     ) -> Answer:
         timings = {
             overlap: Timing(
@@ -320,8 +323,6 @@ class _Run:
             sequential_spans=first[1],
             random=self.is_random,
             disturbed=self.disturbances.any,
-            retries=retries,
-            peak_c=peak_c,
         )
 
     def _constant_spans(self) -> tuple[Spans, Spans]:

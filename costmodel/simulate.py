@@ -12,22 +12,13 @@ import numpy as np
 import simpy
 from numpy.typing import ArrayLike
 
-from costmodel.disturbance import NO_DISTURBANCES, Disturbances, Foreground, Thermal
+from costmodel.disturbance import NO_DISTURBANCES, Disturbances, Foreground, SpeedChange, Thermal
 from costmodel.recurrence import checked_times, order_of
 from costmodel.spans import Spans
 from costmodel.stages import STAGES, Pipeline, Stage
 
 _MOST_TRIES = 10_000
 Steps = Generator[simpy.Event, object, None]
-
-
-@dataclass(frozen=True)
-class SpeedChange:
-    """At ``at_ms`` the resource (cpu or dsp) began to work at ``speed``; 1 is full speed, 0 is stopped."""
-
-    at_ms: float
-    resource: str
-    speed: float
 
 
 @dataclass(frozen=True)

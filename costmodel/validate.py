@@ -13,11 +13,10 @@ from costmodel.scenario import Scenario
 
 @dataclass(frozen=True)
 class Compared:
-    """A measured and a predicted time; ``held_out`` is whether the prediction did not know the row."""
+    """A measured and a predicted time."""
 
     row: Observation
     predicted_ms: float
-    held_out: bool
 
     @property
     def error_pct(self) -> float:
@@ -26,8 +25,8 @@ class Compared:
 
 
 def validate(measured: Measured, scenario: Scenario) -> tuple[Compared, ...]:
-    """Return every timed row beside what a given scenario predicts; all rows count as held out."""
-    return tuple(Compared(row, predict(row, scenario), True) for row in _timed(measured))
+    """Return every timed row beside what a given scenario predicts."""
+    return tuple(Compared(row, predict(row, scenario)) for row in _timed(measured))
 
 
 def cross_validate(measured: Measured, base: Scenario) -> tuple[Compared, ...]:
@@ -44,7 +43,7 @@ def cross_validate(measured: Measured, base: Scenario) -> tuple[Compared, ...]:
     for size in sizes:
         kept = tuple(row for row in measured.observations if row.batch_size != size)
         scenario = calibrate(Measured(measured.device, measured.model, measured.dataset, kept), base).scenario
-        compared += [Compared(row, predict(row, scenario), True) for row in rows if row.batch_size == size]
+        compared += [Compared(row, predict(row, scenario)) for row in rows if row.batch_size == size]
     return tuple(compared)
 
 

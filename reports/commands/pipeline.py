@@ -263,7 +263,7 @@ def calibrate(
     from reports.pipeline.fit import calibration_table
     from reports.printout import printout
 
-    measured, base, about = _calibration_input(measurements, scenario, settings, wanted)
+    measured, base, about = _calibration_input(measurements, scenario, settings, wanted, "calibrate")
     found = fit(measured, base)
     power = fit_power(measured, found)
     if out is not None:
@@ -297,7 +297,7 @@ def validate(
     from reports.pipeline.fit import validation_table
     from reports.printout import printout
 
-    measured, base, about = _calibration_input(measurements, scenario, settings, wanted)
+    measured, base, about = _calibration_input(measurements, scenario, settings, wanted, "validate")
     if scenario is None:
         compared, how = cross_validate(measured, base), "Each batch size was predicted from a calibration without it."
     else:
@@ -311,7 +311,7 @@ def validate(
 
 
 def _calibration_input(
-    path: Path, name: str | None, settings: dict[str, str], wanted: dict[str, str | None]
+    path: Path, name: str | None, settings: dict[str, str], wanted: dict[str, str | None], measured_for: str
 ) -> tuple[Any, Any, Any]:
     """Return the observations in a file, the scenario to start from, and what makes the manifest."""
     from costmodel.design import FITTED
@@ -323,8 +323,9 @@ def _calibration_input(
     from reports.pipeline.report import load_scenario
 
     sheet = read_sheet(path)
-    fitted = [name for name in settings if name in FITTED or name.startswith("power.")]
-    if fitted and name is None:
+    fits = measured_for == "calibrate"
+    fitted = [setting for setting in settings if setting in FITTED or (name is None and setting.startswith("power."))]
+    if fitted and (fits or name is None):
         message = f"{', '.join(fitted)} is what calibration finds; --set gives what it does not, such as device_slots"
         raise click.UsageError(message)
     given, inputs = (None, ()) if name is None else load_scenario(name)

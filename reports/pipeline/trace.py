@@ -18,7 +18,8 @@ def trace_json(found: Answer) -> str:
     """Return a trace with a process for the overlapped run and one for the sequential run, a track per resource.
 
     Only complete events (X), metadata (M) and counters (C) are used; ``ts`` and ``dur`` are in microseconds. Counters
-    are the batches waiting for the link and for the DSP, their unit in the name. At most 20,000 batches are written.
+    are the batches waiting for the link and for the DSP, and the speeds of CPU and DSP where they changed, their unit
+    in the name. At most 20,000 batches are written.
     """
     pipeline = pipeline_of(found.scenario)
     events: list[dict[str, Any]] = []
@@ -27,6 +28,7 @@ def trace_json(found: Answer) -> str:
         (_SEQUENTIAL, "sequential", found.sequential_spans),
     ):
         events += _run(process, words, pipeline, spans)
+    events += _speeds(found)
     other = {"scenario": printable(found.scenario.title or found.scenario.name, 200), "engine": found.engine}
     document = {"traceEvents": events, "displayTimeUnit": "ms", "otherData": other}
     return json.dumps(document, separators=(",", ":"), ensure_ascii=False) + "\n"
@@ -63,6 +65,17 @@ def _run(process: int, words: str, pipeline: Pipeline, spans: Spans) -> Iterator
     first: Stage = "quantize" if pipeline.quantize_on == "dsp" else "train"
     waiting = "waiting for the DSP (batches)"
     yield from _counter(process, waiting, spans.end_ms["transfer"], spans.start_ms[first], shown)
+
+
+def _speeds(found: Answer) -> Iterator[dict[str, Any]]:
+    """Yield the speeds of CPU and DSP where something changed them, full speed first."""
+    last_ms = float(found.spans.makespan_ms)
+    for resource in sorted({change.resource for change in found.speeds}):
+        name = f"{resource} speed (share of full)"
+        changes = [(change.at_ms, change.speed) for change in found.speeds if change.resource == resource]
+        for at_ms, speed in [(0.0, 1.0), *changes]:
+            if at_ms <= last_ms:
+                yield {"ph": "C", "name": name, "pid": _OVERLAPPED, "ts": _us(at_ms), "args": {"speed": speed}}
 
 
 def _counter(process: int, name: str, enter: Any, leave: Any, shown: int) -> Iterator[dict[str, Any]]:

@@ -17,6 +17,7 @@ SCENARIOS = {
     "two threads": {"cpu_threads": 2, "link.return_ms": 3},
     "contended": {"cpu_threads": 2, "link.holds": "cpu"},
     "jitter": {"noise.kind": "lognormal", "noise.cv": 0.5},
+    "busy phone": {"foreground.every_ms": 900, "foreground.for_ms": 300},
     "failures": {"failure.probability": 0.3},
 }
 
@@ -37,12 +38,19 @@ def test_every_event_is_one_of_three_kinds_and_a_track_does_one_thing_at_a_time(
             assert event["dur"] >= 0
             spans.setdefault((event["pid"], event["tid"]), []).append((event["ts"], event["ts"] + event["dur"]))
         elif event["ph"] == "C":
-            assert event["args"]["batches"] >= 0
-            assert "(batches)" in event["name"]
+            (unit, value), *_ = event["args"].items()
+            assert value >= 0
+            assert ("(batches)" if unit == "batches" else "(share of full)") in event["name"]
     assert len(spans) >= 6
     for track in spans.values():
         for (_, end), (start, _) in zip(sorted(track), sorted(track)[1:], strict=False):
             assert end <= start + 0.0015  # a nanosecond of rounding
+
+
+def test_a_changed_speed_is_a_counter() -> None:
+    events = json.loads(trace_json(found("busy phone")))["traceEvents"]
+    speeds = [(event["ts"], event["args"]["speed"]) for event in events if "speed" in event.get("args", {})]
+    assert speeds[:3] == [(0.0, 1.0), (600e3, 0.0), (900e3, 1.0)]
 
 
 def test_the_times_are_those_of_the_answer_in_microseconds() -> None:
