@@ -56,7 +56,7 @@ class Estimate:
 class Timing:
     """Milliseconds per finished batch, and of the round of ``batches`` batches.
 
-    Per batch is in the long run; of a disturbed pipeline, which may have none, it is the mean of the round.
+    Per batch is in the long run; of a disturbed pipeline, which may have none, it is the round's after its first batch.
     ``work_ms`` is the mean work of a stage per batch, with what failed tries did.
     """
 
@@ -137,7 +137,7 @@ def answer(
         why = "asked for" if engine == chosen else f"asked for; {chosen} would be cheapest and exact"
         _check_forced(scenario, engine, chosen)
     used = engine or chosen
-    pipeline, disturbances = pipeline_of(scenario), disturbances_of(scenario)
+    pipeline, disturbances = pipeline_of(scenario, batches), disturbances_of(scenario)
     count = scenario.round_batches if batches is None else batches
     is_random = used != "formula" and (scenario.noise.kind != "constant" or disturbances.random)
     if replications is not None and not 1 <= replications <= MOST_REPLICATIONS:
@@ -280,8 +280,9 @@ class _Run:
         return {stage: float(getattr(self.pipeline, f"{stage}_ms")) for stage in STAGES}
 
     def _batch_ms(self, round_spans: Spans, times: Mapping[Stage, Array], *, overlap: bool) -> Array:
-        if self.disturbances.any:
-            return np.atleast_1d(round_spans.makespan_ms / self.batches)
+        floor_ms = period.overlapped(self.pipeline).period_ms if overlap else self.pipeline.sequential_ms
+        if self.disturbances.any:  # no mean can be below the law; a short round can, by its last batches
+            return np.atleast_1d(np.maximum(round_spans.period_ms(), floor_ms))
         from costmodel.simulate import spans
 
         long_run = spans(self.pipeline, times, overlap=overlap)
@@ -291,7 +292,6 @@ class _Run:
         if cycle_ms is not None:
             return np.atleast_1d(cycle_ms)
         # Without a short cycle the edges of the run show; no mean can be below the law.
-        floor_ms = period.overlapped(self.pipeline).period_ms if overlap else self.pipeline.sequential_ms
         return np.atleast_1d(np.maximum(long_run.period_ms(self._chain()[1]), floor_ms))
 
     def _answer(

@@ -46,12 +46,16 @@ class Observation:
 
 @dataclass(frozen=True)
 class Measured:
-    """The observations of one configuration: a phone's DSP training a model on a data set."""
+    """The observations of one configuration: a phone's DSP training a model on a data set.
+
+    ``ignored`` counts complete batches of this phone whose conditions say neither overlap on nor off.
+    """
 
     device: str
     model: str
     dataset: str
     observations: tuple[Observation, ...]
+    ignored: int = 0
 
 
 def measured_of(
@@ -98,7 +102,12 @@ def measured_of(
     idle_mw = [float(row["power_idle_mw"]) for row in rows if not pd.isna(row["power_idle_mw"])]
     if idle_mw and not any(each.kind == "idle" for each in found):
         found.append(Observation("idle", 0, None, 0.0, 1.0, power_w=sum(idle_mw) / len(idle_mw) / 1e3))
-    return Measured(chosen["device"], chosen["model"], chosen["dataset"], tuple(found))
+    silent = [
+        row
+        for row in table.to_dict("records")
+        if row["stage"] == "total" and _swept(row) is None and fold(str(row["device"])) == fold(chosen["device"])
+    ]
+    return Measured(chosen["device"], chosen["model"], chosen["dataset"], tuple(found), len(silent))
 
 
 def _kept(table: pd.DataFrame, keep: Iterable[object]) -> pd.DataFrame:

@@ -22,6 +22,7 @@ from profiler.names import fold
 Overlap = Literal["as-measured", "on", "off"]
 OVERLAPS: tuple[Overlap, ...] = ("as-measured", "on", "off")
 DEFAULT_LINK_READING = "f"
+_ROUNDING = 1.5  # printed energies such as 0.02 J are that uncertain
 
 
 @dataclass(frozen=True)
@@ -182,6 +183,10 @@ def pipelined(cost: BatchCost, how: Pipelining, epochs: int = 1) -> Pipelined:
         source = f"link reading {how.reading.upper()}, inferred"
     time_ms = period.overlapped(pipeline).period_ms if how.overlap == "on" else pipeline.sequential_ms
     energy_mj = cost.energy_mj
+    if idle_w is not None and energy_mj is not None and idle_w > _ROUNDING * energy_mj / cost.time_ms:
+        mean_w = energy_mj / cost.time_ms
+        message = f"idle power must not be above the {mean_w:.3g} W of training {cost.configuration} (got {idle_w:g})"
+        raise ValueError(message)
     if time_ms != cost.time_ms and energy_mj is not None:
         energy_mj = None if idle_w is None else max(0.0, energy_mj + idle_w * (time_ms - cost.time_ms))
     words = f"overlap {how.overlap}, {source}"

@@ -188,12 +188,13 @@ def parameters(part: Any, prefix: str = "") -> Iterator[tuple[str, Any, Any]]:
             yield f"{prefix}{entry.name}", value, entry.metadata
 
 
-def pipeline_of(scenario: Scenario) -> Pipeline:
+def pipeline_of(scenario: Scenario, batches: float | None = None) -> Pipeline:
     """Return the pipeline a scenario describes: milliseconds per batch at its batch size and clocks.
 
         transfer = call / batches per call + (bytes per sample * batch size + model bytes) / rate + per round / batches
 
-    Raises ValueError where quantizing on the DSP has no time.
+    ``batches`` stands for those of a round, if another number is run. Raises ValueError where quantizing on the DSP has
+    no time.
     """
     s, stage, link = scenario, scenario.stage, scenario.link
     scale = s.batch_size / stage.reference_batch_size
@@ -204,7 +205,7 @@ def pipeline_of(scenario: Scenario) -> Pipeline:
         raise ValueError(message)
     rate = link.bytes_per_s or math.inf
     payload_bytes = link.bytes_per_sample * s.batch_size + link.model_bytes
-    per_round_ms = link.round_ms / s.counted_batches if link.round_ms else 0.0
+    per_round_ms = link.round_ms / (batches or s.counted_batches) if link.round_ms else 0.0
     return Pipeline(
         sample_ms=stage.sample_ms * scale / s.clock.cpu,
         quantize_ms=quantize_ms * scale / (s.clock.cpu if on_cpu else s.clock.dsp),

@@ -94,6 +94,12 @@ def _power(scenario: Scenario) -> Iterator[str]:
         idle, active = getattr(power, f"{name}_idle_w"), getattr(power, f"{name}_active_w")
         if idle is not None and active is not None and active < idle:
             yield f"power.{name}_active_w must not be below power.{name}_idle_w (got {active:g} and {idle:g})"
+    if power.base_w is not None and power.mean_w is not None and power.base_w > power.mean_w:
+        got = f"(got {power.base_w:g} of {power.mean_w:g})"
+        yield f"power.base_w must not be above power.mean_w, the whole phone while it trains {got}"
+    for name in ("cpu", "dsp"):
+        if getattr(scenario.clock, f"{name}_voltage") != 1 and getattr(power, f"{name}_active_w") is None:
+            yield f"clock.{name}_voltage has no effect without power.{name}_active_w"
     if "radio" in power.energy_counts and power.radio_w is None:
         yield "power.energy_counts holds radio; give power.radio_w"
     if "wait" in power.energy_counts and power.base_w is None:

@@ -60,6 +60,9 @@ def parse_scenario(raw: bytes, file: str) -> Scenario:
             scenario = _set(scenario, name, values[name]) if name in known else scenario
         except ValueError as error:
             problems.append(str(error))
+    if "stage.reference_batch_size" not in values and not problems:  # stage times hold at the file's batch size
+        scenario = replace(scenario, stage=replace(scenario.stage, reference_batch_size=scenario.batch_size))
+        values["stage.reference_batch_size"] = scenario.batch_size
     problems = problems or list(check_scenario(scenario))
     if problems:
         raise ValueError("\n".join(f"{file}: {problem}" for problem in problems))

@@ -39,6 +39,9 @@ def parse_sweep(text: str) -> Sweep:
     if not (name and equals and listed.strip()):
         message = f"sweep {printable(text, 60)!r} has no name or no values; {example}"
         raise ValueError(message)
+    if re.fullmatch(r"\s*\d+\s*-\s*\d+\s*", listed, re.ASCII):
+        message = f"sweep of {printable(name)} has no range in {printable(listed, 40)!r}; {example}"
+        raise ValueError(message)
     if ".." not in listed:
         values = tuple(value.strip() for value in listed.split(","))
         if not all(values):

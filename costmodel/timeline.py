@@ -14,12 +14,15 @@ from costmodel.stages import Pipeline, Stage, work_of
 class Use:
     """Milliseconds of one resource over the whole run; they add up to the makespan.
 
+    ``busy``: at work, as long as it would take at full speed. ``slowed``: more than that, stopped or slowed by an app
+    or a clock, or pausing before another try.
     ``blocked``: a batch was there, but what comes next had no free slot, or another claimant was served. ``starved``:
     no batch was there yet. ``finished``: after its last batch.
     """
 
     resource: str
     busy_ms: float
+    slowed_ms: float
     blocked_ms: float
     starved_ms: float
     finished_ms: float
@@ -28,11 +31,11 @@ class Use:
     @property
     def makespan_ms(self) -> float:
         """The whole."""
-        return self.busy_ms + self.blocked_ms + self.starved_ms + self.finished_ms
+        return self.busy_ms + self.slowed_ms + self.blocked_ms + self.starved_ms + self.finished_ms
 
 
 def use_of(pipeline: Pipeline, spans: Spans) -> tuple[Use, ...]:
-    """Return the use of every resource over spans of shape (batches,); a stage that is held up counts as busy."""
+    """Return the use of every resource over spans of shape (batches,)."""
     return tuple(_use(pipeline, spans, resource, stages) for resource, stages in work_of(pipeline).items())
 
 
@@ -51,9 +54,13 @@ def _use(pipeline: Pipeline, spans: Spans, resource: str, stages: tuple[Stage, .
     before = np.concatenate(([0.0], np.maximum.accumulate(ends)[:-1]))
     gaps = np.maximum(starts - before, 0.0)
     starved = np.clip(np.minimum(starts, ready) - before, 0.0, gaps)
+    occupied_ms = float((ends - starts).sum())
+    slowed_ms = sum(_slowed_ms(spans, stage, number) for stage in stages for number in range(spans.batches))
+    busy_ms = occupied_ms - slowed_ms
     return Use(
         resource=resource,
-        busy_ms=float((ends - starts).sum()),
+        busy_ms=busy_ms,
+        slowed_ms=slowed_ms,
         blocked_ms=float((gaps - starved).sum()),
         starved_ms=float(starved.sum()),
         finished_ms=float(spans.makespan_ms - ends.max()),
@@ -61,14 +68,25 @@ def _use(pipeline: Pipeline, spans: Spans, resource: str, stages: tuple[Stage, .
     )
 
 
+def _slowed_ms(spans: Spans, stage: Stage, number: int) -> float:
+    """Return what a stage of a batch took beyond its work; rounding is none."""
+    took = float(spans.end_ms[stage][number] - spans.start_ms[stage][number])
+    beyond = took - float(spans.work_ms[stage][number])
+    return beyond if beyond > 1e-9 * max(took, 1.0) else 0.0
+
+
 @dataclass(frozen=True)
 class Step:
-    """One stage of one batch on the critical path; ``wait_ms`` passed before it for no stage on the path."""
+    """One stage of one batch on the critical path; ``wait_ms`` passed before it for no stage on the path.
+
+    ``slowed_ms`` of its ``time_ms`` are beyond its work.
+    """
 
     batch: int
     stage: Stage
     time_ms: float
     wait_ms: float
+    slowed_ms: float
 
 
 def critical_path(pipeline: Pipeline, spans: Spans) -> tuple[Step, ...]:
@@ -95,10 +113,10 @@ def critical_path(pipeline: Pipeline, spans: Spans) -> tuple[Step, ...]:
         start, end, number, stage = current
         place = int(np.searchsorted(ends, start, side="right")) - 1
         if place < 0:
-            steps.append(Step(number, stage, end - start, start))
+            steps.append(Step(number, stage, end - start, start, _slowed_ms(spans, stage, number)))
             break
         reached = float(ends[place])
-        steps.append(Step(number, stage, end - start, start - reached))
+        steps.append(Step(number, stage, end - start, start - reached, _slowed_ms(spans, stage, number)))
 
         def nearness(span: tuple[float, float, int, Stage], number: int = number, stage: Stage = stage) -> int:
             if span[2] == number:
@@ -110,10 +128,12 @@ def critical_path(pipeline: Pipeline, spans: Spans) -> tuple[Step, ...]:
 
 
 def path_shares(steps: tuple[Step, ...]) -> dict[str, float]:
-    """Return the milliseconds of the critical path by stage, and ``waiting``, largest first."""
+    """Return the milliseconds of the critical path by stage, ``stopped or slowed`` and ``waiting``, largest first."""
     shares: dict[str, float] = {}
     for step in steps:
-        shares[step.stage] = shares.get(step.stage, 0.0) + step.time_ms
+        shares[step.stage] = shares.get(step.stage, 0.0) + step.time_ms - step.slowed_ms
+        if step.slowed_ms > 0:
+            shares["stopped or slowed"] = shares.get("stopped or slowed", 0.0) + step.slowed_ms
         if step.wait_ms > 0:
             shares["waiting"] = shares.get("waiting", 0.0) + step.wait_ms
     return dict(sorted(shares.items(), key=lambda item: -item[1]))

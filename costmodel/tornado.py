@@ -28,6 +28,7 @@ _SCALED = (
     ("stage.train_ms", "DSP stage", (0.75, 1.25)),
     ("stage.quantize_ms", "quantizing on the CPU", (0.75, 1.25)),
     ("stage.sample_ms", "sampling", (0.75, 1.25)),
+    ("clock.dsp", "DSP clock", (0.8, 1.2)),
     ("link.call_ms", "link: cost of a call", (0.5, 2.0)),
     ("link.bytes_per_s", "link: rate", (0.5, 2.0)),
     ("link.round_ms", "link: cost of a round", (0.5, 2.0)),
@@ -47,10 +48,12 @@ def changes(scenario: Scenario) -> tuple[Change, ...]:
     ]
     found += [
         Change("device slots", f"device_slots = {count}", {"device_slots": count})
-        for count in (1, 4)
+        for count in (1, 4, 16)
         if count != scenario.device_slots
     ]
-    found += [Change("host slots", f"host_slots = {n}", {"host_slots": n}) for n in (1, 4) if n != scenario.host_slots]
+    found += [
+        Change("host slots", f"host_slots = {n}", {"host_slots": n}) for n in (1, 4, 16) if n != scenario.host_slots
+    ]
     found += [
         Change(f"transfer holds {held}", words, {"link.holds": held})
         for held, words in (("dsp", "transfer blocks the DSP"), ("cpu", "transfer is a copy by the CPU"))
@@ -122,6 +125,8 @@ def _lever_settings(scenario: Scenario) -> Iterator[tuple[str, dict[str, Any]]]:
         yield "twice the batches per call", {"link.batches_per_call": 2 * s.link.batches_per_call}
     yield "one more device slot", {"device_slots": s.device_slots + 1}
     yield "one more host slot", {"host_slots": s.host_slots + 1}
+    yield "eight times the host slots", {"host_slots": 8 * s.host_slots}
+    yield "eight times the device slots", {"device_slots": 8 * s.device_slots}
     yield "sampling in a thread of its own", {"cpu_threads": 2}
     yield "a free-running link", {"link.holds": "nothing"}
     if s.quantize_on == "dsp" and stage.quantize_ms:

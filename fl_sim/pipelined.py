@@ -7,7 +7,7 @@ import numpy as np
 from costmodel.cohort import round_times_s
 from costmodel.energy import energy
 from costmodel.engine import Timing, answer
-from costmodel.scenario import Scenario
+from costmodel.scenario import Scenario, disturbances_of
 from costmodel.workload import workload_for
 from fl_sim.method import METHODS
 from fl_sim.plan import Plan, read_plan
@@ -75,8 +75,8 @@ def run_of(scenario: Scenario, *, overlap: bool, timing: Timing | None = None) -
     plan, reading = found
     if timing is None:
         timing = _timing(scenario, overlap=overlap)
-    if timing.batches != scenario.round_batches and scenario.batches_per_round != "fractional":
-        return None  # somebody asked for another number of batches than a round has
+    if _other_round(scenario, timing):
+        return None
     mine = train_s(scenario, timing)
     phones = [mine]
     if scenario.cohort.phones_train_ms:
@@ -100,6 +100,24 @@ def run_of(scenario: Scenario, *, overlap: bool, timing: Timing | None = None) -
         participation_j=_participation_j(scenario, timing, transfer_s, mine, round_s),
         counted=scenario.power.energy_counts,
     )
+
+
+def why_no_hours(scenario: Scenario, timing: Timing) -> str:
+    """Return why `run_of` has no hours for a scenario."""
+    if plan_of(scenario) is None:
+        return "nobody knows the rounds for this workload, batch size, samples and epochs ('fedjoule cost --rounds')"
+    if _other_round(scenario, timing):
+        return f"{timing.batches:,} batches are no round, which has {scenario.round_batches:,}"
+    return "nobody meets the deadline"
+
+
+def _other_round(scenario: Scenario, timing: Timing) -> bool:
+    """Return whether the timing is of another number of batches than a round's, and that matters.
+
+    Where the time of a batch does not depend on when it comes, a fraction of a round is as good as any.
+    """
+    steady = scenario.batches_per_round == "fractional" and not disturbances_of(scenario).any
+    return timing.batches != scenario.round_batches and not steady
 
 
 def _participation_j(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.shell_completion import CompletionItem
 
-from reports.commands.options import bandwidth, batches, measurements, overlap_options, warn
+from reports.commands.options import bandwidth, batches, check_overlap, measurements, overlap_options, warn
 
 if TYPE_CHECKING:
     from costmodel.overlap import Overlap
@@ -97,6 +97,7 @@ def cost(
     from reports.question import Question, answer
     from reports.report import read_measurements
 
+    check_overlap(overlap, idle_power_w)
     own, inputs = read_measurements(measurements)
     question = Question(
         wanted={"device": device} | {name: options.pop(name) for name in _CHOOSING},
@@ -109,6 +110,9 @@ def cost(
         plan=options,
         pipelining=Pipelining(overlap, link_reading.lower(), idle_power_w, measured_stages(own)),
     )
-    table, parameters = answer(question, without_twins(batch_costs(own), question.pipelining))
+    costs = batch_costs(own)
+    if question.wanted.get("conditions") is None:  # who names conditions wants that row and no other
+        costs = without_twins(costs, question.pipelining)
+    table, parameters = answer(question, costs)
     click.echo(printout([table], manifest("fedjoule cost", parameters, inputs), form), nl=False)
     warn([line for name, entry in own.items() for line in plausibility_warnings(entry, name)])

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from traces.network import parse_rate
 
@@ -75,3 +76,16 @@ def overlap_options(function: Any) -> Any:
         show_default=True,
         help="Pipeline quantizing, transfer and training on the DSP, or do not.",
     )(function)
+
+
+def check_overlap(overlap: str, idle_power_w: float | None) -> None:
+    """Raise UsageError for an option about overlap without --overlap on or off."""
+    given = click.get_current_context().get_parameter_source("link_reading")
+    useless = {
+        "--idle-power-w": idle_power_w is not None,
+        "--link-reading": given is ParameterSource.COMMANDLINE,
+    }
+    names = [name for name, is_given in useless.items() if is_given]
+    if overlap == "as-measured" and names:
+        message = f"{' and '.join(names)} has no effect without --overlap on or off"
+        raise click.UsageError(message)

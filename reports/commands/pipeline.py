@@ -60,7 +60,7 @@ def _scenario_names(_ctx: click.Context, _param: click.Parameter, incomplete: st
 @click.option("--replications", type=int, help="Runs, where anything is random.  [default: 200, of SimPy 20]")
 @click.option("--cv", type=float, help="Log-normal stage times with this coefficient of variation.")
 @click.option("--seed", type=click.IntRange(0, 2**32), default=0, show_default=True)
-@click.option("--batches", type=int, help="Batches of a round.  [default: the scenario's]")
+@click.option("--batches", type=click.IntRange(1), help="Batches of a round.  [default: the scenario's]")
 @click.option(
     "--engine",
     type=click.Choice(["formula", "recurrence", "simpy"]),

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from reports.commands.options import bandwidth, batches, folder, measurements, overlap_options, warn
+from reports.commands.options import bandwidth, batches, check_overlap, folder, measurements, overlap_options, warn
 
 if TYPE_CHECKING:
     from costmodel.overlap import Overlap
@@ -76,9 +76,7 @@ def tables(
     elif "terminal" in formats:
         message = "--format terminal is what is printed anyway; with --out choose among " + ", ".join(_FILE_FORMATS)
         raise click.UsageError(message)
-    if overlap == "as-measured" and idle_power_w is not None:
-        message = "--idle-power-w has no effect without --overlap on or off"
-        raise click.UsageError(message)
+    check_overlap(overlap, idle_power_w)
     changed = bandwidth_bit_per_s is not None or batches is not None or overlap != "as-measured"
     if check and (changed or (which and not set(which) & set("1234"))):
         message = "--check compares with the printed tables: it needs one of Tables 1-4 and the paper's inputs"

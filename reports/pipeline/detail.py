@@ -20,8 +20,13 @@ def use_table(found: Answer, *, overlap: bool = True) -> Table:
     path = path_shares(critical_path(pipeline, spans))
     whole = float(spans.makespan_ms)
     chain = ", ".join(f"{name} {plain_number(ms, 4)} ms ({100 * ms / whole:.1f} %)" for name, ms in path.items())
+    slowed = ("slowed",) if any(use.slowed_ms > 0 for use in uses) else ()
+    if slowed:
+        stopped = (
+            "Slowed: stopped or slowed down beyond the work itself, by an app, a clock, or a pause before another try."
+        )
     which = "overlapped" if overlap else "sequential"
-    notes = [f"Critical path: {chain}."]
+    notes = [f"Critical path: {chain}.", *([stopped] if slowed else [])]
     if spans.batches < found.overlapped.batches:
         notes.append(f"Shown for the first {spans.batches:,} batches of the round.")
     if found.random:
@@ -35,13 +40,14 @@ def use_table(found: Answer, *, overlap: bool = True) -> Table:
         units="ms of the round; blocked: no free slot behind it; starved: no batch before it; finished: none left",
         columns=(
             Column("resource"),
-            *(Column(title, numeric=True) for title in ("busy", "busy %", "blocked", "starved", "finished")),
+            *(Column(title, numeric=True) for title in ("busy", "busy %", *slowed, "blocked", "starved", "finished")),
         ),
         rows=tuple(
             (
                 Cell(use.resource),
                 number(use.busy_ms),
                 Cell(f"{100 * use.busy_ms / whole:.1f}"),
+                *(number(use.slowed_ms) for _ in slowed),
                 number(use.blocked_ms),
                 number(use.starved_ms),
                 number(use.finished_ms),
@@ -54,6 +60,7 @@ def use_table(found: Answer, *, overlap: bool = True) -> Table:
                     "resource": use.resource,
                     "busy_ms": use.busy_ms,
                     "busy_pct": 100 * use.busy_ms / whole,
+                    "slowed_ms": use.slowed_ms,
                     "blocked_ms": use.blocked_ms,
                     "starved_ms": use.starved_ms,
                     "finished_ms": use.finished_ms,
@@ -104,9 +111,9 @@ def energy_table(found: Answer) -> Table | None:
     } | {"total": (before.total_j, after.total_j)}
     return Table(
         name="energy",
-        title="Energy per batch in the long run",
+        title=f"Energy per batch, {'after the first of the round' if found.disturbed else 'long run'}",
         mode=mode,
-        units="mJ; base and idle power over the whole time, active power over the busy time; a dash is not measured"
+        units="mJ; base and idle power over the whole time, active power over the work done; a dash is not measured"
         + ("; lower bounds" if found.overlapped.batch_ms.bound else ""),
         columns=(Column("part"), *(Column(title, numeric=True) for title in ("sequential", "overlapped", "saved"))),
         rows=tuple(
@@ -139,6 +146,8 @@ def parameter_table(scenario: Scenario) -> Table:
             {"parameter": name, "value": "" if value is None else str(value), "unit": about["unit"]}
             | {"about": about["about"], "from": origin}
         )
+        if name == "title":
+            continue  # it is the heading of every table
         if origin == "default":
             unit = f" {about['unit']}" if about["unit"] and text not in ("-", "none") else ""
             defaults.append(f"{name} = {'not known' if value is None else text}{unit}")

@@ -23,6 +23,7 @@ _COLOURS = {
     "return": "#8c8c8c",
 }
 _MOST_TICKS = 16
+_MOST_INSIDE = 4  # lines whose legend fits into the axes
 _SHOWN = 6  # batches of a Gantt
 Drawing = Callable[[], Figure]
 
@@ -57,7 +58,8 @@ def gantt(found: Answer, title: str) -> Figure:
     handles = [Patch(facecolor=_COLOURS[stage], label=stage) for stage in stages]
     handles.append(Patch(facecolor="white", edgecolor="#bbbbbb", hatch="////", label="idle"))
     figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), frameon=False, fontsize=8)
-    figure.suptitle(f"{title}; the first {shown} batches; engine {found.engine}", fontsize=9)
+    later = ", before what disturbs them may begin" if found.disturbed else ""
+    figure.suptitle(f"{title}; the first {shown} batches{later}; engine {found.engine}", fontsize=9)
     return figure
 
 
@@ -76,11 +78,17 @@ def _lanes(axis: Axes, pipeline: Pipeline, spans: Spans, shown: int, last_ms: fl
                 for number, (start, end) in enumerate(zip(spans.start_ms[stage], spans.end_ms[stage], strict=True), 1)
                 if start < min(end, end_ms)
             ]
-            where = [(start, length) for start, length, _ in bars]
-            axis.broken_barh(where, (height - 0.35, 0.7), facecolor=_COLOURS[stage], edgecolor="white", linewidth=0.5)
+            colour, wide = _COLOURS[stage], last_ms / 60
+            for shown_bars, edge in (
+                ([bar for bar in bars if bar[1] > wide], "white"),
+                ([bar for bar in bars if bar[1] <= wide], colour),  # a white edge would swallow them
+            ):
+                where = [(start, length) for start, length, _ in shown_bars]
+                axis.broken_barh(where, (height - 0.35, 0.7), facecolor=colour, edgecolor=edge, linewidth=0.6)
             for start, length, number in bars:
-                if length > last_ms / 60:
-                    axis.text(start + length / 2, height, str(number), ha="center", va="center", fontsize=6)
+                if length > wide:
+                    cut = "…" if start + length >= end_ms and number > shown else ""
+                    axis.text(start + length / 2, height, f"{number}{cut}", ha="center", va="center", fontsize=6)
     axis.set_yticks(range(len(names)), list(reversed(names)), fontsize=8)
     axis.set_ylim(-0.6, len(names) - 0.2)
     axis.spines[["top", "right"]].set_visible(False)
@@ -106,7 +114,8 @@ def tornado(data: pd.DataFrame, title: str) -> Figure:
     changed = data.iloc[1:]
     groups = [group for group in dict.fromkeys(changed["group"])]
     width = {group: float((changed.loc[changed["group"] == group, column] - base).abs().max()) for group in groups}
-    groups = [group for group in sorted(groups, key=lambda group: width[group]) if width[group] > 1e-9 * base]
+    idle = [group for group in groups if width[group] <= 1e-9 * base]
+    groups = [group for group in sorted(groups, key=lambda group: width[group]) if group not in idle]
     figure = Figure(figsize=(9, 1.2 + 0.32 * max(len(groups), 1)), dpi=144, layout="constrained")
     axis = figure.subplots()
     for place, group in enumerate(groups):
@@ -121,7 +130,8 @@ def tornado(data: pd.DataFrame, title: str) -> Figure:
     axis.axvline(base, color="black", linewidth=0.8)
     axis.set_yticks([])
     axis.margins(x=0.55)
-    axis.set_xlabel(f"{unit}; unchanged {plain_number(base, 4)}")
+    without = f"\nno effect: {', '.join(idle)}" if idle else ""
+    axis.set_xlabel(f"{unit}; unchanged {plain_number(base, 4)}; blue is less, orange is more{without}", fontsize=7)
     axis.spines[["top", "right", "left"]].set_visible(False)
     figure.suptitle(f"One change at a time\n{title}", fontsize=9)
     return figure
@@ -133,22 +143,24 @@ def sweep_curves(data: pd.DataFrame, names: Sequence[str], title: str) -> Figure
     times, saved = figure.subplots(2, 1, sharex=True, height_ratios=(2, 1))
     first, *others = names
     x = pd.to_numeric(data[first], errors="coerce")
-    numeric = bool(x.notna().all())
+    numeric, by_sample = bool(x.notna().all()), "batch_size" in names
     for number, (key, group) in enumerate(data.groupby(others, sort=False) if others else [((), data)]):
         place = x[group.index] if numeric else range(len(group))
         words = "" if not others else " " + ", ".join(f"{n}={v}" for n, v in zip(others, key, strict=True))
         colour = f"C{number}"
-        dashed = {"linestyle": "--", "marker": "s", "markersize": 3, "color": colour}
-        solid = {"linestyle": "-", "marker": "o", "markersize": 3, "color": colour}
-        times.plot(place, group["sequential_batch_ms"], label=f"sequential{words}", **dashed)
-        times.plot(place, group["overlapped_batch_ms"], label=f"overlapped{words}", **solid)
+        joined = ("--", "-") if numeric else ("none", "none")
+        dashed = {"linestyle": joined[0], "marker": "s", "markersize": 3, "color": colour}
+        solid = {"linestyle": joined[1], "marker": "o", "markersize": 3, "color": colour}
+        per = group["batch_size"].astype(float) if by_sample else 1.0
+        times.plot(place, group["sequential_batch_ms"] / per, label=f"sequential{words}", **dashed)
+        times.plot(place, group["overlapped_batch_ms"] / per, label=f"overlapped{words}", **solid)
         saved.plot(place, group["saved_pct"], **solid)
         if group["overlapped_batch_ms_low"].notna().all():
             low, high = (group[f"overlapped_batch_ms_{side}"].astype(float) for side in ("low", "high"))
-            times.fill_between(place, low, high, color=colour, alpha=0.2)
+            times.fill_between(place, low / per, high / per, color=colour, alpha=0.2)
     if not numeric:
         saved.set_xticks(range(len(set(data[first]))), list(dict.fromkeys(data[first])))
-    elif len(x) > 2 and float(x.min()) > 0 and float(x.max()) / float(x.min()) >= 16:
+    elif _MOST_TICKS >= len(set(x)) > 2 and float(x.min()) > 0 and float(x.max()) / float(x.min()) >= 16:
         saved.set_xscale("log", base=2)
         saved.set_xticks(sorted(set(x)), [f"{value:g}" for value in sorted(set(x))])
         saved.minorticks_off()
@@ -156,12 +168,14 @@ def sweep_curves(data: pd.DataFrame, names: Sequence[str], title: str) -> Figure
         saved.set_xticks(sorted(set(x)), [f"{value:g}" for value in sorted(set(x))])
     saved.set_xlabel(first)
     saved.set_ylabel("overlap saves (%)")
-    times.set_ylabel("ms per batch in the long run")
+    times.set_ylabel("ms per sample" if by_sample else "ms per batch")
     for axis in (times, saved):
         axis.margins(y=0.1)
         axis.set_ylim(bottom=0)
         axis.spines[["top", "right"]].set_visible(False)
-    times.legend(frameon=False, fontsize=7)
+    many = len(times.lines) > _MOST_INSIDE
+    outside = {"loc": "upper left", "bbox_to_anchor": (1, 1)} if many else {}
+    times.legend(frameon=False, fontsize=7, **outside)
     figure.suptitle(title, fontsize=9)
     return figure
 

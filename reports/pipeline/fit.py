@@ -22,7 +22,7 @@ def calibration_table(measured: Measured, found: Calibration, power: PowerFit) -
         half = Cell("-", "faint") if each.half_width is None else number(each.half_width, 2)
         verdict = Cell("known", "good") if each.known else Cell("not identifiable", "warn")
         if each.known and each.half_width is not None and each.half_width >= each.value:
-            verdict = Cell("known, may be 0", short="may be 0")
+            verdict = Cell("not told from 0", "warn")
         if each.assumed:
             verdict = Cell("if training is longest", "warn", short="assumed")
         rows.append((Cell(each.name), shown, half, Cell(each.unit), verdict, Cell(each.about, "faint")))
@@ -37,6 +37,11 @@ def calibration_table(measured: Measured, found: Calibration, power: PowerFit) -
         )
     notes = [f"Known only together: {', '.join(group)}." for group in found.open if len(group) > 1]
     notes += [f"Nothing in the rows shows: {group[0]}." for group in found.open if len(group) == 1]
+    if measured.ignored:
+        notes.append(
+            f"{measured.ignored} row(s) of stage total were left out: their conditions say neither 'overlap: on' nor"
+            " 'overlap: off', spelt so."
+        )
     if found.poor:
         notes.append("A poor fit, far beyond the rows' own spread: the model does not hold for them; trust no number.")
     if any(each.assumed for each in found.fitted):

@@ -7,25 +7,27 @@ import pandas as pd
 from costmodel.energy import Energy, energy, saving_j
 from costmodel.engine import Answer, Estimate, Timing
 from costmodel.scenario import Scenario
-from fl_sim.pipelined import PipelinedRun
-from reports.pipeline.verdict import percent, verdict_line
+from fl_sim.pipelined import PipelinedRun, why_no_hours
+from profiler.columns import PLAUSIBLE_POWER_W
+from reports.pipeline.verdict import AGREES, contradicted, percent, verdict_line
 from reports.table import Cell, Column, Table, plain_number
 
-_AGREES = 0.005  # of the printed time: closer than the difference between two readings
 _PAPER = "WWW'24"
 _WILD_CV = 0.5
 
 
 def mode_of(scenario: Scenario) -> str:
     """Return the mode of everything computed from a scenario."""
-    origins = dict(scenario.origins)
     doubted = ", partly not identifiable" if scenario.doubts else ""
     if not _from_paper(scenario, "title"):
-        return f"your scenario{doubted}"
+        return f"your scenario{doubted}" + (", inputs changed" if _changed(scenario) else "")
     letter = scenario.name.rpartition("_")[2]
     reading = letter.upper() if len(letter) == 1 else "A"
-    changed = any(origin.startswith(("you: ", "swept", "changed")) for origin in origins.values())
-    return f"paper, reading {reading} of the link assumed" + (", inputs changed" if changed else "")
+    return f"paper, reading {reading} of the link assumed" + (", inputs changed" if _changed(scenario) else "")
+
+
+def _changed(scenario: Scenario) -> bool:
+    return any(origin.startswith(("you: ", "swept", "changed")) for _, origin in scenario.origins)
 
 
 def batch_energy(found: Answer, timing: Timing) -> Energy:
@@ -87,13 +89,13 @@ def _lines(
     found: Answer, runs: tuple[PipelinedRun | None, PipelinedRun | None]
 ) -> Iterator[tuple[str, str, Estimate, Estimate]]:
     """Yield (quantity, unit, sequential, overlapped)."""
-    sequential, overlapped = found.sequential, found.overlapped
+    scenario, sequential, overlapped = found.scenario, found.sequential, found.overlapped
     bounds = (sequential.batch_ms.bound, overlapped.batch_ms.bound)
 
     def plain(values: tuple[float, float]) -> tuple[Estimate, Estimate]:
         return Estimate(values[0], bound=bounds[0]), Estimate(values[1], bound=bounds[1])
 
-    per_batch = "mean of the round" if found.disturbed and found.engine == "simpy" else "long run"
+    per_batch = "after the first of the round" if found.disturbed and found.engine == "simpy" else "long run"
     yield (f"time per batch, {per_batch}", "ms", sequential.batch_ms, overlapped.batch_ms)
     many = f"{overlapped.batches:,} batches" if overlapped.batches > 1 else "1 batch"
     yield (f"round of {many}", "ms", sequential.round_ms, overlapped.round_ms)
@@ -102,7 +104,7 @@ def _lines(
         yield ("energy per batch", "mJ", *plain((1e3 * joules[0], 1e3 * joules[1])))
     if runs[0] is not None and runs[1] is not None:
         if runs[0].participation_j is not None and runs[1].participation_j is not None:
-            counted = ", ".join(runs[1].counted)
+            counted = f"{scenario.counted_batches:g} batches; {', '.join(runs[1].counted)}"
             yield (f"energy of a round ({counted})", "J", *plain((runs[0].participation_j, runs[1].participation_j)))
         yield ("time to converge", "h", *plain((runs[0].time_h, runs[1].time_h)))
 
@@ -130,8 +132,7 @@ def _notes(found: Answer, run: PipelinedRun | None) -> Iterator[str]:
         yield f"The period law at the mean times gives {floor} ms per batch overlapped: a floor for the mean."
     if found.retries:
         yield f"{found.retries:,} tries failed and were repeated, in all replications."
-    if found.peak_c is not None:
-        yield f"The phone reached {found.peak_c:.1f} °C."
+    yield from _disturbed(found)
     yield from _printed(found)
     yield from _energy_notes(found)
     if scenario.cohort.network == "cut_normal" and scenario.cohort.network_cv > _WILD_CV:
@@ -139,13 +140,30 @@ def _notes(found: Answer, run: PipelinedRun | None) -> Iterator[str]:
     if run is not None:
         yield (
             f"Hours: {run.plan.rounds} rounds of Q-FedUpdate, reading {run.reading} of Table 4 (inferred); every round"
-            f" {plain_number(run.round_s, 4)} s, of them {plain_number(run.train_s, 4)} s training."
+            f" of {scenario.counted_batches:g} batches {plain_number(run.round_s, 4)} s,"
+            f" {plain_number(run.train_s, 4)} s of them training."
         )
     elif scenario.model:
-        yield (
-            "No hours to converge: nobody knows the rounds for this workload, batch size and epochs, or nobody meets"
-            " the deadline, or --batches is not a round's."
-        )
+        yield f"No hours to converge: {why_no_hours(scenario, found.overlapped)}."
+
+
+def _disturbed(found: Answer) -> Iterator[str]:
+    """Yield what disturbed the phone, when, and how hot it got."""
+    scenario, whole_ms = found.scenario, float(found.spans.makespan_ms)
+    if not found.disturbed or found.engine != "simpy":
+        return
+    if found.peak_c is not None:
+        yield f"The phone reached {found.peak_c:.1f} °C; every round starts at the temperature of the idle phone."
+    slow = [change for change in found.speeds if change.resource == "dsp"]
+    if slow:
+        edges = [*(change.at_ms for change in slow[1:]), whole_ms]
+        lasted = sum(end - change.at_ms for change, end in zip(slow, edges, strict=True) if change.speed < 1)
+        share = 100 * min(1.0, lasted / whole_ms)
+        yield f"The DSP was slowed down from {slow[0].at_ms / 1e3:.1f} s on, {share:.0f} % of the round."
+    if not found.speeds and not found.retries:
+        yield "Nothing disturbed this round: it was over before. Every round starts undisturbed; --batches runs longer."
+    if scenario.foreground.every_ms:
+        yield "The app's own energy and heat are not in these numbers."
 
 
 def _from_paper(scenario: Scenario, parameter: str) -> bool:
@@ -156,17 +174,15 @@ def _from_paper(scenario: Scenario, parameter: str) -> bool:
 def _printed(found: Answer) -> Iterator[str]:
     """Yield whether the scenario can be what was printed: a reading that fits neither way is contradicted."""
     scenario, printed = found.scenario, found.scenario.printed_batch_ms
-    origins = dict(scenario.origins)
-    other_size = origins.get("batch_size", "").startswith(("you: ", "swept", "changed"))
-    if printed is None or not found.exact or found.disturbed or other_size:
+    if printed is None or not found.exact or found.disturbed or _changed(scenario):
         return
     paper = _from_paper(scenario, "printed_batch_ms")
     who = "Table 2 or 3 prints" if paper else "The scenario states"
     timings = {"sequential": found.sequential, "overlapped": found.overlapped}
-    fits = [name for name, timing in timings.items() if abs(timing.batch_ms.value - printed) <= _AGREES * printed]
+    fits = [name for name, timing in timings.items() if abs(timing.batch_ms.value - printed) <= AGREES * printed]
     if fits:
         yield f"{who} {printed:g} ms per batch: {' and '.join(fits)} fits."
-    elif found.overlapped.batch_ms.value > printed:
+    elif contradicted(found):
         least = plain_number(found.overlapped.batch_ms.value, 4)
         why = "; Table 4 closes with it, so this cannot be. See readings E, F and G" if paper else ""
         yield f"Contradicted: {who} {printed:g} ms per batch, and this takes at least {least}{why}."
@@ -199,6 +215,11 @@ def _energy_notes(found: Answer) -> Iterator[str]:
             f" {plain_number(scenario.power.mean_w or 0.0, 3)} W; how much of it is idle is not identifiable. Measuring"
             " the idle phone for 30 s settles it (--set power.base_w=...)."
         )
+    joules = batch_energy(found, found.overlapped).total_j
+    low_w, high_w = PLAUSIBLE_POWER_W
+    if joules is not None and not low_w <= (mean_w := 1e3 * joules / found.overlapped.batch_ms.value) <= high_w:
+        text = plain_number(mean_w, 3)
+        yield f"Check the powers: they make {text} W while training, outside {low_w:g} to {high_w:g} W."
     if missing and scenario.power.base_w is not None:
         yield f"Not measured, so there is no total energy: {', '.join(missing)}."
 

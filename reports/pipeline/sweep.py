@@ -127,7 +127,7 @@ def sweep_table(base: Scenario, points: Sequence[Point], planned: int) -> Table:
             *(Column(name) for name in names),
             Column("sequential", numeric=True, short="seq."),
             Column("overlapped", numeric=True, short="overl."),
-            Column("+-", numeric=True, spare=True),
+            Column("+-", numeric=True, spare=not any(point.found.random for point in points)),
             Column("saved", numeric=True, spare=True),
             Column("saved %", numeric=True),
             Column("ms/sample", numeric=True, spare=True),
@@ -156,6 +156,8 @@ def tornado_bars(scenario: Scenario, how: How) -> tuple[Bar, tuple[Bar, ...]]:
     base = _bar(Change("", "as it is"), scenario, how)
     bars = []
     for change in (*changes(scenario), *_cohort_changes(scenario)):
+        if base.time_h is None and change.group == "network rate":
+            continue  # it acts on nothing but the hours
         try:
             bars.append(_bar(change, change.apply(scenario), how))
         except ValueError:  # the change contradicts another setting of this scenario, or the engine that was forced

@@ -9,8 +9,10 @@ from costmodel.timeline import use_of
 from costmodel.tornado import Lever, law_period_ms, levers
 from reports.table import plain_number
 
+AGREES = 0.005  # of the printed time: closer than the difference between two readings
 _DRAWN = 0.01  # what a lever must save where periods are drawn: more than their noise
 _REPLICATIONS = 200
+_QUICK = 1_000  # batches of a disturbed round that a dozen levers can be simulated for
 
 
 def verdict_line(found: Answer, *, overlap: bool = True) -> str:
@@ -30,7 +32,18 @@ def verdict_line(found: Answer, *, overlap: bool = True) -> str:
         return f"{busy} without overlap; {saves}."
     held = found.floor.bottleneck
     held = f" (held up by {held})" if held.endswith("slots") else ""
-    return f"{busy}{held}; {saves}; {_next_lever(found)}."
+    doubt = "; contradicted by the printed time" if contradicted(found) else ""
+    return f"{busy}{held}; {saves}{doubt}; {_next_lever(found)}."
+
+
+def contradicted(found: Answer) -> bool:
+    """Return whether an unchanged scenario takes longer than was printed for it, even overlapped."""
+    printed = found.scenario.printed_batch_ms
+    origins = dict(found.scenario.origins).values()
+    changed = any(origin.startswith(("you: ", "swept", "changed")) for origin in origins)
+    if printed is None or changed or not found.exact or found.disturbed:
+        return False
+    return found.overlapped.batch_ms.value > printed * (1 + AGREES)
 
 
 def percent(part: float, whole: float) -> str:
@@ -42,9 +55,10 @@ def _busiest(found: Answer, *, overlap: bool) -> str:
     """Return the busiest resource with its share: of the period where the law holds, else of the round as it went."""
     if found.disturbed or found.scenario.noise.kind != "constant":
         spans = found.spans if overlap else found.sequential_spans
-        use = max(use_of(pipeline_of(found.scenario), spans), key=lambda use: use.busy_ms)
+        use = max(use_of(pipeline_of(found.scenario), spans), key=lambda use: use.busy_ms + use.slowed_ms)
         name = use.resource if use.resource.startswith("link") else use.resource.upper()
-        return f"{name} {100 * use.busy_ms / use.makespan_ms:.0f} % busy"
+        share = 100 * (use.busy_ms + use.slowed_ms) / use.makespan_ms
+        return f"{name} {share:.0f} % {'occupied' if use.slowed_ms else 'busy'}"
     claims = {name: claim for name, claim in found.floor.claims_ms.items() if name.endswith(("work", "ing"))}
     busiest = max(claims, key=lambda name: claims[name])
     whole = found.overlapped.batch_ms.value if overlap else found.sequential.batch_ms.value
@@ -53,6 +67,8 @@ def _busiest(found: Answer, *, overlap: bool) -> str:
 
 def _next_lever(found: Answer) -> str:
     best, by = _levers(found)
+    if best is None:
+        return f"no lever was looked for in so long a run; --tornado does{by}"
     if not best:
         return f"next lever{by}: no single change helps"
     lever = best[0]
@@ -60,14 +76,23 @@ def _next_lever(found: Answer) -> str:
     return f"next lever{by}: {lever.words} saves {plain_number(lever.saves_ms, 3)} ms{then}"
 
 
-def _levers(found: Answer) -> tuple[tuple[Lever, ...], str]:
-    """Return levers by what answered, where that is quick; of a disturbed phone by the period law, and said so."""
+def _levers(found: Answer) -> tuple[tuple[Lever, ...] | None, str]:
+    """Return levers by what answered; None where simulating them takes too long; by the law, where that is said."""
     scenario = found.scenario
     contended = pipeline_of(scenario).contended
     if found.engine == "formula" and not found.disturbed and not found.overlapped.batch_ms.bound:
         return levers(scenario, law_period_ms), ""
-    if found.disturbed or found.engine == "formula":
+    if found.engine == "formula":
         return levers(scenario, law_period_ms), " by the period law"
+    batches = found.overlapped.batches
+    if found.disturbed:
+        if batches > _QUICK:
+            return None, ""
+
+        def disturbed_ms(changed: Scenario) -> float:
+            return answer(changed, batches=batches, replications=1).overlapped.batch_ms.value
+
+        return levers(scenario, disturbed_ms, _DRAWN), ""
     drawn = scenario.noise.kind != "constant"
     if drawn and contended:
         return levers(scenario, law_period_ms), " by the period law"

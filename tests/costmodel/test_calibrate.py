@@ -303,6 +303,13 @@ def test_rows_of_another_processor_precision_or_condition_are_not_mixed_in() -> 
         measured_of(wide, "phone.csv")
 
 
+def test_rows_that_say_nothing_of_overlap_are_counted() -> None:
+    frame = table()
+    frame.loc[frame["conditions"].str.startswith("overlap: off"), "conditions"] = "overlap=off"
+    assert measured_of(frame, "phone.csv").ignored == len(SIZES)
+    assert measured_of(table(), "phone.csv").ignored == 0
+
+
 def test_idle_power_in_any_row_counts() -> None:
     measured = measured_of(table(energies=True).assign(power_idle_mw=900.0), "phone.csv")
     assert [row.power_w for row in measured.observations if row.kind == "idle"] == [0.9]

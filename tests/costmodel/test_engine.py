@@ -164,7 +164,14 @@ def test_a_disturbed_round_never_beats_the_law() -> None:
     for batches in (1, 3, 8, 20):
         found = answer(scenario, batches=batches, replications=1)
         assert found.overlapped.batch_ms.value >= found.floor.period_ms
-        assert found.overlapped.batch_ms.value == pytest.approx(found.overlapped.round_ms.value / batches)
+    never = changed(foreground__every_ms=30_000, foreground__for_ms=10_000)
+    assert answer(never).overlapped.batch_ms.value == pytest.approx(397)
+    assert answer(never).sequential.batch_ms.value == pytest.approx(424.4)
+
+
+def test_a_cost_per_round_is_paid_once_in_the_batches_that_are_run() -> None:
+    found = answer(paper_scenario("xiaomi10_cifar10_g"), batches=400)
+    assert found.sequential.round_ms.value == pytest.approx(400 * 399.4 + 25)
 
 
 def test_work_of_failed_tries_is_counted() -> None:

@@ -144,6 +144,11 @@ def test_what_was_measured_both_ways_is_taken_as_measured() -> None:
     assert pipelined(lone, Pipelining("off")).how.startswith("left as measured")
 
 
+def test_an_idle_power_above_the_power_of_training_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"idle power must not be above the 2\.77 W of training Xiaomi 10"):
+        pipelined(PAPER, Pipelining("off", idle_w=5.0))
+
+
 @pytest.mark.parametrize("watts", [-1.0, float("nan"), 1e9])
 def test_an_idle_power_that_is_none_is_refused(watts: float) -> None:
     with pytest.raises(ValueError, match="idle power must be from 0 to 1000 W"):

@@ -131,6 +131,8 @@ def test_any_scenario_is_written_and_read_back(changes: dict[str, object]) -> No
         ({"power.dsp_idle_w": "2", "power.dsp_active_w": "1"}, "power.dsp_active_w must not be below power.dsp_idle_w"),
         ({"power.energy_counts": '["train", "radio"]'}, "power.energy_counts holds radio; give power.radio_w"),
         ({"power.energy_counts": "[]"}, "power.energy_counts must hold train"),
+        ({"power.base_w": "3", "power.mean_w": "2"}, "power.base_w must not be above power.mean_w"),
+        ({"clock.dsp_voltage": "1.1"}, "clock.dsp_voltage has no effect without power.dsp_active_w"),
         ({"cohort.network": "lognormal"}, "cohort.network = lognormal needs cohort.network_cv above 0"),
         ({"cohort.network_cv": "0.1"}, "cohort.network = constant contradicts cohort.network_cv"),
         ({"cohort.round_end": "deadline"}, "cohort.deadline_s and cohort.round_end = deadline need each other"),
@@ -200,6 +202,12 @@ def test_any_value_is_taken_or_refused_by_name(name: str, value: object) -> None
         with_settings(parse(PLAIN), {name: value})
     except ValueError as error:
         assert name.split(".")[0] in str(error) or "round must have" in str(error) or "slots" in str(error)
+
+
+def test_stage_times_of_a_file_hold_at_its_batch_size_unless_it_says_otherwise() -> None:
+    scenario = parse("batch_size = 16\nsamples = 600\n[stage]\ntrain_ms = 60")
+    assert pipeline_of(scenario).train_ms == 60
+    assert pipeline_of(with_settings(scenario, {"batch_size": 32})).train_ms == 120
 
 
 def test_control_characters_in_a_title_are_replaced() -> None:

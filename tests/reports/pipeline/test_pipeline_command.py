@@ -53,6 +53,7 @@ def test_the_verdict(fedjoule: Run) -> None:
         (["--scenario", "xiaomi10_cifar10", "--cv", "nan"], "noise.cv must be from 0 to 10"),
         (["--scenario", "xiaomi10_cifar10", "--cv", "0.3", "--replications", "0"], "replications must be from 1"),
         (["--scenario", "xiaomi10_cifar10", "--batches", "0"], "batches"),
+        (["--scenario", "xiaomi10_cifar10", "--sweep", "batch_size=4-64"], "has no range in '4-64'; write name=1..8"),
         (["--scenario", "xiaomi10_cifar10", "--set", "cpu_threads=2", "--set", "link.holds=cpu", "--engine",
           "recurrence"], "use --engine simpy"),
         (["--scenario", "xiaomi10_cifar10", "--gantt", "picture.jpg"], "must end in .svg or .png"),
@@ -205,6 +206,9 @@ def test_overlap_is_one_word_in_tables_and_cost(fedjoule: Run) -> None:
     ("words", "said"),
     [
         (["tables", "--idle-power-w", "1"], "no effect without --overlap"),
+        (["tables", "--link-reading", "G"], "--link-reading has no effect without --overlap"),
+        (["cost", "--device", "xiaomi10", "--dataset", "cifar10", "--processor", "dsp", "--link-reading", "G"],
+         "--link-reading has no effect without --overlap"),
         (["tables", "--overlap", "on", "--link-reading", "B"], "reading B is impossible for"),
         (["tables", "--overlap", "off", "--check"], "--check compares with the printed tables"),
         (["tables", "--overlap", "off", "--idle-power-w", "-1"], "idle power must be from 0"),

@@ -86,10 +86,42 @@ def test_a_disturbed_phone_is_as_busy_as_it_was() -> None:
         how=How(batches=100),
     )
     table = tables(request)["pipeline"]
-    assert table.headline.startswith("DSP 100 % busy")
-    assert "by the period law" in table.headline
+    assert table.headline.startswith("DSP 100 % occupied")
+    assert "next lever: 10 % off training saves 79.4 ms" in table.headline  # at half the clock
     assert "prints" not in texts(table)  # a phone at half its clock contradicts nothing
-    assert "time per batch, mean of the round" in texts(table)
+    assert "time per batch, after the first of the round" in texts(table)
+    assert "The DSP was slowed down from 0.0 s on, 100 % of the round." in table.notes
+
+
+def test_a_game_is_not_work_of_the_cpu() -> None:
+    settings = {"foreground.every_ms": "3000", "foreground.for_ms": "1000"}
+    request = PipelineRequest("xiaomi10_cifar10", settings, how=How(batches=100))
+    shown = tables(request)
+    cpu = shown["resources"].data.set_index("resource").loc["cpu"]
+    assert cpu["busy_ms"] == pytest.approx(100 * 2.4)
+    assert cpu["slowed_ms"] > 1000
+    assert "stopped or slowed" in texts(shown["resources"])
+    assert "The app's own energy and heat are not in these numbers." in shown["pipeline"].notes
+    assert "100 batches are no round, which has 8" in texts(shown["pipeline"])  # no hours of a phone that is hotter
+
+
+def test_a_disturbance_that_does_not_come_changes_nothing_and_says_so() -> None:
+    never = PipelineRequest("xiaomi10_cifar10", {"foreground.every_ms": "30000", "foreground.for_ms": "10000"})
+    shown, plain = tables(never)["pipeline"], tables(CIFAR)["pipeline"]
+    assert shown.data["overlapped"].to_list() == pytest.approx(plain.data["overlapped"].to_list())
+    assert "Nothing disturbed this round" in texts(shown)
+
+
+def test_powers_that_no_phone_has_are_doubted() -> None:
+    huge = {name: value for name, value in POWERS.items()} | {"power.dsp_active_w": "40"}
+    assert "Check the powers: they make" in texts(tables(PipelineRequest("xiaomi10_cifar10", huge))["pipeline"])
+    assert "Check the powers" not in texts(tables(PipelineRequest("xiaomi10_cifar10", POWERS))["pipeline"])
+
+
+def test_a_changed_input_contradicts_nothing() -> None:
+    words = texts(tables(PipelineRequest("xiaomi10_cifar10", {"quantize_on": "dsp"}))["pipeline"])
+    assert "ontradicted" not in words
+    assert "contradicted by the printed time" in tables(PipelineRequest("xiaomi10_femnist"))["pipeline"].headline
 
 
 def test_jitter_makes_slots_a_lever() -> None:
@@ -141,7 +173,7 @@ def test_energy_is_shown_by_part_when_the_powers_are_known() -> None:
     assert energy.loc["total", "overlapped_mj"] == pytest.approx(397 + 2 * 2.4 + 0.5 * 25 + 1.7 * 397)
     radio = POWERS | {"power.energy_counts": '["train", "radio"]', "power.radio_w": "1"}
     data = tables(PipelineRequest("xiaomi10_cifar10", radio))["pipeline"].data.set_index("quantity")
-    counted = data.loc["energy of a round (train, radio)", "overlapped"]
+    counted = data.loc["energy of a round (7.8125 batches; train, radio)", "overlapped"]
     assert counted == pytest.approx(7.8125 * (397 + 4.8 + 12.5 + 674.9) / 1e3 + 6.0)
 
 
@@ -154,7 +186,7 @@ def test_every_parameter_is_printed_with_where_it_is_from() -> None:
     names = [name for name, _, _ in parameters(paper_scenario("xiaomi10_cifar10"))]
     assert list(table.data["parameter"]) == names
     for name in names:
-        assert name in words
+        assert name in words or name == "title"  # which is the heading
     assert "device_slots | 3 |  | you: --set" in words
     assert "inputs changed" in table.mode
     assert "power.base_w = not known" in words
