@@ -217,14 +217,15 @@ class _Run:
         """Draw in blocks of replications, so that memory does not grow with them."""
         chain, skip = self._chain()
         found: dict[tuple[bool, str], list[Array]] = {}
-        first: tuple[Spans, Spans] | None = None
+        shown: list[tuple[Spans, Spans]] = []
         width = max(1, min(self.replications, _AT_ONCE // chain))
         for begin in range(0, self.replications, width):
             shape = (chain, min(width, self.replications - begin))
             times = draw_times(self.pipeline, self.scenario.noise, shape, self.random)
-            if first is None:
+            if not shown:
                 one = {stage: array[: min(self.batches, _SHOWN), 0] for stage, array in times.items()}
-                first = tuple(recurrence.spans(self.pipeline, one, overlap=on) for on in (True, False))  # type: ignore[assignment]
+                spans = recurrence.spans(self.pipeline, one), recurrence.spans(self.pipeline, one, overlap=False)
+                shown.append(spans)
             for overlap in (True, False):
                 numbers = (skip, self.batches - 1, chain - 1)
                 marks, rounds, ends = recurrence.finish_ms(self.pipeline, times, numbers, overlap=overlap)
@@ -233,7 +234,7 @@ class _Run:
             if progress is not None:
                 progress(begin + shape[1])
         work = {overlap: self._mean_work() for overlap in (True, False)}
-        return self._answer("recurrence", why, found, first, work)  # type: ignore[arg-type]
+        return self._answer("recurrence", why, found, shown[0], work)
 
     def by_simpy(self, why: str, progress: Callable[[int], None] | None) -> Answer:
         """Simulate replication by replication.
@@ -244,7 +245,7 @@ class _Run:
 
         chain = self.batches if self.disturbances.any else self._chain()[0]
         found: dict[tuple[bool, str], list[Array]] = {}
-        first: tuple[Spans, Spans] | None = None
+        shown: list[tuple[Spans, Spans]] = []
         work: dict[bool, dict[Stage, float]] = {True: dict.fromkeys(STAGES, 0.0), False: dict.fromkeys(STAGES, 0.0)}
         retries, peaks = 0, []
         speeds: tuple[SpeedChange, ...] = ()
@@ -257,8 +258,9 @@ class _Run:
             ]
             retries += runs[0].retries
             peaks += [] if runs[0].peak_c is None else [runs[0].peak_c]
-            speeds = speeds if first else runs[0].speeds
-            first = first or (runs[0].spans, runs[1].spans)
+            if not shown:
+                speeds = runs[0].speeds
+                shown.append((runs[0].spans, runs[1].spans))
             for overlap, run in zip((True, False), runs, strict=True):
                 found.setdefault((overlap, "batch"), []).append(self._batch_ms(run.spans, times, overlap=overlap))
                 found.setdefault((overlap, "round"), []).append(np.atleast_1d(run.spans.makespan_ms))
@@ -267,7 +269,7 @@ class _Run:
             if progress is not None:
                 progress(number + 1)
         hottest = max(peaks, default=None)
-        answered = self._answer("simpy", why, found, first, work)  # type: ignore[arg-type]
+        answered = self._answer("simpy", why, found, shown[0], work)
         return replace(answered, retries=retries, peak_c=hottest, speeds=speeds)
 
     def _chain(self) -> tuple[int, int]:

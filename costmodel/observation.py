@@ -114,8 +114,8 @@ def _kept(table: pd.DataFrame, keep: Iterable[object]) -> pd.DataFrame:
     return table[np.fromiter((bool(each) for each in keep), dtype=bool)]
 
 
-def _word(value: object) -> str:
-    return "" if pd.isna(value) else str(value)  # type: ignore[call-overload]
+def _word(value: Any) -> str:
+    return "" if pd.isna(value) else str(value)
 
 
 def _others(conditions: object) -> list[tuple[str, str]]:

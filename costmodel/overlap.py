@@ -141,7 +141,12 @@ def _measured_pipeline(cost: BatchCost, stages: MeasuredStages) -> Pipeline | st
             times[f"{stage}_ms"] = rows[0].time_ms
     if not {"quantize_ms", "transfer_ms", "train_ms"} <= set(times):
         return None
-    return Pipeline(**{"sample_ms": 0.0, **times})  # type: ignore[arg-type]
+    return Pipeline(
+        sample_ms=times.get("sample_ms", 0.0),
+        quantize_ms=times["quantize_ms"],
+        transfer_ms=times["transfer_ms"],
+        train_ms=times["train_ms"],
+    )
 
 
 def pipelined(cost: BatchCost, how: Pipelining, epochs: int = 1) -> Pipelined:
