@@ -110,7 +110,7 @@ def choose_engine(scenario: Scenario, replications: int = 1) -> tuple[EngineName
     reasons += ["claimants without a fixed order (contention)"] if pipeline_of(scenario).contended else []
     if reasons:
         return "simpy", f"events are needed: {', '.join(reasons)}"
-    if scenario.noise.kind != "constant":
+    if scenario.noise.varies:
         return "recurrence", "stage times are random and nothing is contended"
     return "formula", "stage times are constant and nothing is contended" + (
         "; replications would all be alike" if replications > 1 else ""
@@ -139,7 +139,7 @@ def answer(
     used = engine or chosen
     pipeline, disturbances = pipeline_of(scenario, batches), disturbances_of(scenario)
     count = scenario.round_batches if batches is None else batches
-    is_random = used != "formula" and (scenario.noise.kind != "constant" or disturbances.random)
+    is_random = used != "formula" and (scenario.noise.varies or disturbances.random)
     if replications is not None and not 1 <= replications <= MOST_REPLICATIONS:
         message = f"replications must be from 1 to {MOST_REPLICATIONS:,} (got {replications:,})"
         raise ValueError(message)
@@ -288,7 +288,7 @@ class _Run:
         from costmodel.simulate import spans
 
         long_run = spans(self.pipeline, times, overlap=overlap)
-        if self.scenario.noise.kind != "constant":
+        if self.scenario.noise.varies:
             return np.atleast_1d(long_run.period_ms(self._chain()[1]))
         cycle_ms = long_run.cycle_ms()
         if cycle_ms is not None:

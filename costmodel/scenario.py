@@ -58,6 +58,11 @@ class Noise:
     cv: float = _p(0.0, "coefficient of variation of every stage", "", 0.0, 10.0)
     rows: tuple[tuple[float, ...], ...] = _p((), "measured factors: sample, quantize, transfer, train per batch")
 
+    @property
+    def varies(self) -> bool:
+        """Whether two batches can differ."""
+        return self.kind == "empirical" or (self.kind == "lognormal" and self.cv > 0)
+
 
 @dataclass(frozen=True)
 class Clock:

@@ -46,8 +46,6 @@ def _link(scenario: Scenario) -> Iterator[str]:
 
 def _variation(scenario: Scenario) -> Iterator[str]:
     noise = scenario.noise
-    if noise.kind == "lognormal" and not noise.cv:
-        yield "noise.kind = lognormal needs noise.cv above 0"
     if noise.kind != "lognormal" and noise.cv:
         yield f"noise.cv contradicts noise.kind = {noise.kind}; set noise.kind = lognormal, or noise.cv = 0"
     if noise.kind == "empirical" and not noise.rows:
@@ -84,8 +82,6 @@ def _disturbances(scenario: Scenario) -> Iterator[str]:
     if throttle.kind != "thermal" and any(unused.values()):
         names = [name for name, is_set in unused.items() if is_set]
         yield f"{', '.join(names)} has no effect without throttle.kind = thermal"
-    if scenario.failure.retry_ms and not scenario.failure.probability:
-        yield "failure.retry_ms has no effect without failure.probability"
 
 
 def _power(scenario: Scenario) -> Iterator[str]:
@@ -110,9 +106,8 @@ def _power(scenario: Scenario) -> Iterator[str]:
 
 def _cohort(scenario: Scenario) -> Iterator[str]:
     cohort = scenario.cohort
-    if (cohort.network == "constant") == bool(cohort.network_cv):
-        rule = "needs cohort.network_cv above 0" if cohort.network_cv == 0 else "contradicts cohort.network_cv"
-        yield f"cohort.network = {cohort.network} {rule}"
+    if cohort.network == "constant" and cohort.network_cv:
+        yield "cohort.network = constant contradicts cohort.network_cv; set cohort.network = lognormal"
     if (cohort.round_end == "deadline") != (cohort.deadline_s is not None):
         yield "cohort.deadline_s and cohort.round_end = deadline need each other"
     if len(cohort.phones_train_ms) > cohort.clients:

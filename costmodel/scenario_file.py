@@ -70,12 +70,17 @@ def parse_scenario(raw: bytes, file: str) -> Scenario:
 
 
 def with_settings(
-    scenario: Scenario, settings: Mapping[str, Any], origin: str = "you: --set", *, timed: bool = True
+    scenario: Scenario,
+    settings: Mapping[str, Any],
+    origin: str = "you: --set",
+    *,
+    timed: bool = True,
+    whole: bool = True,
 ) -> Scenario:
     """Return the scenario with parameters changed by dotted name, checked as a whole. Raises ValueError.
 
     A value may be text as on a command line (``10``, ``dsp``, ``none``, ``[1, 2]``). ``timed`` False allows a scenario
-    whose stage times are still to be calibrated.
+    whose stage times are still to be calibrated, ``whole`` False one that is made whole by further settings.
     """
     changed = scenario
     known = [name for name, _, _ in parameters(scenario)]
@@ -84,7 +89,7 @@ def with_settings(
             message = _unknown(name, known)
             raise ValueError(message)
         changed = _set(changed, name, _from_text(value) if isinstance(value, str) else value)
-    problems = list(check_scenario(changed, timed=timed))
+    problems = list(check_scenario(changed, timed=timed)) if whole else []
     if problems:
         raise ValueError("\n".join(problems))
     origins = dict(scenario.origins) | dict.fromkeys(settings, origin)

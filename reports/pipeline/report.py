@@ -9,6 +9,7 @@ import pandas as pd
 from costmodel.engine import Answer
 from costmodel.paper_scenario import paper_scenario
 from costmodel.scenario import Scenario
+from costmodel.scenario_check import check_scenario
 from costmodel.scenario_file import read_scenario, with_settings
 from costmodel.sweep import Sweep, grid
 from reports.manifest import Input, Manifest, input_of, manifest
@@ -74,10 +75,12 @@ def build_pipeline_report(request: PipelineRequest, progress: Progress = lambda 
     """
     scenario, inputs = load_scenario(request.scenario)
     if request.settings:
-        scenario = with_settings(scenario, request.settings)
+        scenario = with_settings(scenario, request.settings, whole=not request.sweeps)
     if request.cv is not None:
         scenario = with_noise(scenario, request.cv)
     points = grid(scenario, request.sweeps) if request.sweeps else []
+    if points and any(check_scenario(scenario)):  # what is swept makes it whole
+        scenario = points[0][1]
     how, found = request.how, None
     tables: list[Table] = []
     interrupted = False

@@ -226,7 +226,7 @@ def _bar(change: Change, scenario: Scenario, how: How) -> Bar:
 def _cohort_changes(scenario: Scenario) -> list[Change]:
     """Return what else a round of the plan's clients can bring: other phones, and networks that vary."""
     found, workload = plan_of(scenario), workload_for(scenario.model, scenario.dataset)
-    if found is None or workload is None or scenario.cohort.clients != 1 or scenario.noise.kind != "constant":
+    if found is None or workload is None or scenario.cohort.clients != 1 or scenario.noise.varies:
         return []
     count = found[0].clients_per_round
     table = paper_table("table3")

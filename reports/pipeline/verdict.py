@@ -53,7 +53,7 @@ def percent(part: float, whole: float) -> str:
 
 def _busiest(found: Answer, *, overlap: bool) -> str:
     """Return the busiest resource with its share: of the period where the law holds, else of the round as it went."""
-    if found.disturbed or found.scenario.noise.kind != "constant":
+    if found.disturbed or found.scenario.noise.varies:
         spans = found.spans if overlap else found.sequential_spans
         use = max(use_of(pipeline_of(found.scenario), spans), key=lambda use: use.busy_ms + use.slowed_ms)
         name = use.resource if use.resource.startswith("link") else use.resource.upper()
@@ -93,7 +93,7 @@ def _levers(found: Answer) -> tuple[tuple[Lever, ...] | None, str]:
             return answer(changed, batches=batches, replications=1).overlapped.batch_ms.value
 
         return levers(scenario, disturbed_ms, _DRAWN), ""
-    drawn = scenario.noise.kind != "constant"
+    drawn = scenario.noise.varies
     if drawn and contended:
         return levers(scenario, law_period_ms), " by the period law"
 

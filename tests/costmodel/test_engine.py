@@ -30,6 +30,7 @@ def changed(**settings: object) -> Scenario:
         ({"noise.kind": "lognormal", "noise.cv": 0.1}, "recurrence", "random"),
         ({"link.duplex": "half", "link.return_ms": 1}, "simpy", "contention"),
         ({"link.duplex": "half"}, "formula", "constant"),
+        ({"noise.kind": "lognormal"}, "formula", "constant"),
         ({"cpu_threads": 2, "link.holds": "cpu"}, "simpy", "contention"),
         ({"foreground.every_ms": 9, "foreground.for_ms": 1}, "simpy", "foreground app"),
         ({"throttle.kind": "curve", "throttle.curve": [[1, 0.5]]}, "simpy", "clock over time"),

@@ -202,6 +202,17 @@ def test_a_sweep_has_a_row_for_every_point_and_says_what_has_no_hours() -> None:
     assert list(sweep.data["bottleneck"]) == ["link work", "DSP work", "DSP work", "DSP work"]
 
 
+def test_a_setting_and_a_sweep_may_need_each_other() -> None:
+    request = replace(
+        CIFAR, settings={"foreground.every_ms": "900"}, sweeps=(parse_sweep("foreground.for_ms=100..300:100"),)
+    )
+    assert list(tables(request)["sweep"].data["engine"]) == ["simpy"] * 3
+    with pytest.raises(ValueError, match="need each other"):
+        tables(replace(request, sweeps=()))
+    noisy = replace(CIFAR, settings={"noise.kind": "lognormal"}, sweeps=(parse_sweep("noise.cv=0,0.2"),))
+    assert list(tables(noisy)["sweep"].data["engine"]) == ["formula", "recurrence"]
+
+
 def test_an_interrupted_sweep_keeps_what_it_finished() -> None:
     request = replace(CIFAR, sweeps=(parse_sweep("device_slots=1..8"),))
 
