@@ -98,6 +98,10 @@ def calibrate(measured: Measured, base: Scenario) -> Calibration:
         fitted_unknowns[per_round] = False  # of what looks alike, the simpler: a cost per call, none per round
         theta, others = _fit(design, scale, fitted_unknowns)
     theta = np.where(theta > 1e-9 * scale, theta, 0.0)
+    # What another fit that is as good leaves free is not known either.
+    loose = [
+        np.abs(_uncertainty(design.jacobian(other) * scale)[1]).max(axis=0, initial=0.0) > 1e-3 for other in others
+    ]
     residual = design.residuals(theta)
     free = max(len(rows) - (len(UNKNOWNS) - len(null)), 0)
     spread = float(residual @ residual) / free if free else 1.0
@@ -108,7 +112,10 @@ def calibrate(measured: Measured, base: Scenario) -> Calibration:
         error = float(np.sqrt(cov[place, place] * max(1.0, spread)) * scale[place])
         half = quantile * error if free and known else None
         per = "ms/sample" if name in ("sample", "quantize", "train", "link") else "ms"
-        assumed = known and any(abs(other[place] - theta[place]) > _SAME * scale[place] for other in others)
+        assumed = known and any(
+            abs(other[place] - theta[place]) > _SAME * scale[place] or free_in[place]
+            for other, free_in in zip(others, loose, strict=True)
+        )
         fitted.append(Fitted(name, _ABOUT[name], per, float(theta[place]), half, known, assumed))
     runs = (*_settling_runs(rows, base, theta, scale, null), *_deciding_runs(rows, base, theta, others))
     return Calibration(

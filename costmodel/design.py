@@ -65,6 +65,10 @@ def design_of(rows: Sequence[Observation], base: Scenario) -> Design:
     if pipeline_of(with_unknowns(np.ones(len(UNKNOWNS)), base)).contended:
         message = "calibration needs a pipeline without contention; give another link.holds, link.duplex or cpu_threads"
         raise ValueError(message)
+    if base.link.model_bytes or base.link.return_bytes:
+        names = "link.model_bytes and link.return_bytes"
+        message = f"{names} cannot be calibrated: they look like a cost per call and link.return_ms; set them to 0"
+        raise ValueError(message)
     zero = np.zeros(len(UNKNOWNS))
     points = [zero, *np.eye(len(UNKNOWNS))]
     tables = [[_terms(row, with_unknowns(point, base)) for row in rows] for point in points]
@@ -99,7 +103,7 @@ def with_unknowns(theta: Sequence[float] | Array, base: Scenario) -> Scenario:
         train_ms=train,
         train_call_ms=train_call,
     )
-    payload = base.link.bytes_per_sample or 1.0
+    payload = base.link.bytes_per_sample or 1.0  # 1 stands for a payload that nobody stated
     moves = link > 1e-12
     moved = replace(
         base.link,
@@ -107,8 +111,6 @@ def with_unknowns(theta: Sequence[float] | Array, base: Scenario) -> Scenario:
         round_ms=per_round,
         bytes_per_s=1e3 * payload / link if moves else None,
         bytes_per_sample=payload if moves else 0.0,
-        model_bytes=base.link.model_bytes if moves else 0.0,
-        return_bytes=base.link.return_bytes if moves else 0.0,
     )
     return replace(base, stage=stage, link=moved)
 
@@ -125,7 +127,7 @@ def predict(row: Observation, scenario: Scenario) -> float:
 def _terms(row: Observation, scenario: Scenario) -> tuple[float, list[float], float]:
     """Return (first, claims, beta) of a row under a scenario: its time is first + beta * max(claims)."""
     if row.kind == "empty call":
-        return scenario.link.call_ms / scenario.link.batches_per_call + scenario.stage.train_call_ms, [0.0], 0.0
+        return scenario.link.call_ms + scenario.stage.train_call_ms / scenario.clock.dsp, [0.0], 0.0
     batches = row.batches or 0
     link = scenario.link
     spread = link.round_ms / batches * link.batches_per_call if batches else 0.0

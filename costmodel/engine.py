@@ -73,7 +73,7 @@ class Answer:
     ``why`` says why it was this engine; ``spans`` are those of the first replication of the round, overlapped and
     sequential, at most 10,000 batches of them; ``floor`` is the period law at the mean times. ``random`` is whether
     another seed would give other numbers, ``disturbed`` whether there is more than the law knows; ``speeds`` is how the
-    resources' speeds changed in the first overlapped replication.
+    resources' speeds changed in the first overlapped replication. ``asked_batches`` is None for a round's own number.
     """
 
     scenario: Scenario
@@ -90,6 +90,7 @@ class Answer:
     retries: int = 0
     peak_c: float | None = None
     speeds: tuple[SpeedChange, ...] = ()
+    asked_batches: int | None = None
 
     @property
     def exact(self) -> bool:
@@ -158,8 +159,10 @@ def answer(
     random = np.random.default_rng(0) if random is None else random
     run = _Run(scenario, pipeline, disturbances, count, repeated, is_random, random)
     if used == "formula":
-        return run.by_formula(why, bound=chosen != "formula")
-    return run.by_recurrence(why, progress) if used == "recurrence" else run.by_simpy(why, progress)
+        found = run.by_formula(why, bound=chosen != "formula")
+    else:
+        found = run.by_recurrence(why, progress) if used == "recurrence" else run.by_simpy(why, progress)
+    return replace(found, asked_batches=batches)
 
 
 def _check_events(scenario: Scenario, whole_ms: float) -> None:
@@ -283,8 +286,11 @@ class _Run:
 
     def _batch_ms(self, round_spans: Spans, times: Mapping[Stage, Array], *, overlap: bool) -> Array:
         floor_ms = period.overlapped(self.pipeline).period_ms if overlap else self.pipeline.sequential_ms
-        if self.disturbances.any:  # no mean can be below the law; a short round can, by its last batches
-            return np.atleast_1d(np.maximum(round_spans.period_ms(), floor_ms))
+        if self.disturbances.any:
+            found = round_spans.period_ms()
+            if not self.scenario.noise.varies:  # no mean is below the law; that of a short round can be, by its end
+                found = np.maximum(found, floor_ms)
+            return np.atleast_1d(found)
         from costmodel.simulate import spans
 
         long_run = spans(self.pipeline, times, overlap=overlap)

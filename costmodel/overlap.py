@@ -71,7 +71,7 @@ class Pipelining:
         if self.overlap == "as-measured":
             return ""
         idle = "" if self.idle_w is None else f", idle {self.idle_w:g} W"
-        return f"overlap {self.overlap} (link reading {self.reading.upper()}{idle})"
+        return f"overlap {self.overlap} (link reading {self.reading.upper()} for published rows{idle})"
 
 
 @dataclass(frozen=True)
@@ -126,7 +126,13 @@ def _measured_pipeline(cost: BatchCost, stages: MeasuredStages) -> Pipeline | st
     Sampling that was not measured counts as 0. Two of each slot, and a transfer that holds nothing, are assumed.
     """
     names = (fold(cost.device), fold(cost.model), fold(cost.dataset), cost.batch_size)
-    mine = [row for row in stages.rows if (row.device, row.model, row.dataset, row.batch_size) == names]
+    mine = [
+        row
+        for row in stages.rows
+        if (row.device, row.batch_size) == (names[0], names[3])
+        and row.model in ("", names[1])
+        and row.dataset in ("", names[2])
+    ]
     others = frozenset(item for item in conditions_of(cost.conditions).items() if item[0] != "overlap")
     times: dict[str, float] = {}
     for stage in ("sample", "quantize", "transfer", "train"):
@@ -134,13 +140,19 @@ def _measured_pipeline(cost: BatchCost, stages: MeasuredStages) -> Pipeline | st
         rows = [row for row in mine if row.stage == stage and row.processor == processor]
         if stage == "train":
             rows = [row for row in rows if row.precision == cost.precision]
-        rows = [row for row in rows if row.conditions == others] or rows
+        elsewhere = [row for row in rows if row.conditions and row.conditions != others]
+        rows = [row for row in rows if row.conditions == others] or [row for row in rows if not row.conditions]
+        if elsewhere and not rows:
+            return f"left as measured: its {stage} was measured under other conditions"
         if len(rows) > 1:
             return f"left as measured: its {stage} was measured more than once"
         if rows:
             times[f"{stage}_ms"] = rows[0].time_ms
-    if not {"quantize_ms", "transfer_ms", "train_ms"} <= set(times):
-        return None
+    missing = [stage for stage in ("quantize", "transfer", "train") if f"{stage}_ms" not in times]
+    if missing:
+        return f"left as measured: {' and '.join(missing)} was not measured" if times else None
+    if times["train_ms"] > _ROUNDING * cost.time_ms:
+        return "left as measured: training alone takes longer than its complete batch, so one of the two is wrong"
     return Pipeline(
         sample_ms=times.get("sample_ms", 0.0),
         quantize_ms=times["quantize_ms"],

@@ -12,6 +12,7 @@ from costmodel.energy import stages_on
 from costmodel.observation import Measured, Observation
 from costmodel.scenario import Scenario, pipeline_of
 from costmodel.spans import Array
+from costmodel.stages import STAGES
 
 _NAMES = ("power.base_w", "power.cpu_active_w", "power.link_active_w", "power.dsp_active_w")
 _ABOUT = ("the idle phone", "CPU busy, above idle", "link busy, above idle", "DSP busy, above idle")
@@ -72,10 +73,12 @@ def _equation(row: Observation, scenario: Scenario) -> tuple[list[float], float]
     if row.energy_mj is None or row.kind == "empty call":
         return None
     pipeline = pipeline_of(replace(scenario, batch_size=row.batch_size))
-    done = ("sample", "quantize", "transfer", "train") if row.kind in ("overlapped", "sequential") else (row.kind,)
+    done = STAGES if row.kind in ("overlapped", "sequential") else (row.kind,)
+    clock = scenario.clock  # power in proportion to clock and voltage squared, as in `costmodel.energy`
+    factors = {"cpu": clock.cpu * clock.cpu_voltage**2, "link": 1.0, "dsp": clock.dsp * clock.dsp_voltage**2}
     busy = [
-        sum(float(getattr(pipeline, f"{stage}_ms")) for stage in stages if stage in done)
-        for stages in stages_on(scenario).values()
+        factors[name] * sum(float(getattr(pipeline, f"{stage}_ms")) for stage in stages if stage in done)
+        for name, stages in stages_on(scenario).items()
     ]
     return [row.time_ms, *busy], row.energy_mj
 

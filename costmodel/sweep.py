@@ -43,7 +43,7 @@ def parse_sweep(text: str) -> Sweep:
         message = f"sweep of {printable(name)} has no range in {printable(listed, 40)!r}; {example}"
         raise ValueError(message)
     if ".." not in listed:
-        values = tuple(value.strip() for value in listed.split(","))
+        values = tuple(value.strip() for value in re.split(r",(?![^\[]*\])", listed))  # not inside brackets
         if not all(values):
             message = f"sweep of {printable(name)} has an empty value; {example}"
             raise ValueError(message)

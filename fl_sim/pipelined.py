@@ -114,9 +114,11 @@ def why_no_hours(scenario: Scenario, timing: Timing) -> str:
 def _other_round(scenario: Scenario, timing: Timing) -> bool:
     """Return whether the timing is of another number of batches than a round's, and that matters.
 
-    Where the time of a batch does not depend on when it comes, a fraction of a round is as good as any.
+    Where the time of a batch depends neither on when it comes nor on how many there are, any number will do.
     """
-    steady = scenario.batches_per_round == "fractional" and not disturbances_of(scenario).any
+    steady = (
+        scenario.batches_per_round == "fractional" and not disturbances_of(scenario).any and not scenario.link.round_ms
+    )
     return timing.batches != scenario.round_batches and not steady
 
 

@@ -174,7 +174,7 @@ def _from_paper(scenario: Scenario, parameter: str) -> bool:
 def _printed(found: Answer) -> Iterator[str]:
     """Yield whether the scenario can be what was printed: a reading that fits neither way is contradicted."""
     scenario, printed = found.scenario, found.scenario.printed_batch_ms
-    if printed is None or not found.exact or found.disturbed or _changed(scenario):
+    if printed is None or not found.exact or found.disturbed or _changed(scenario) or found.asked_batches is not None:
         return
     paper = _from_paper(scenario, "printed_batch_ms")
     who = "Table 2 or 3 prints" if paper else "The scenario states"

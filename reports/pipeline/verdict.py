@@ -6,13 +6,14 @@ from costmodel import period
 from costmodel.engine import Answer, answer
 from costmodel.scenario import Scenario, pipeline_of
 from costmodel.timeline import use_of
-from costmodel.tornado import Lever, law_period_ms, levers
+from costmodel.tornado import Lever, levers
 from reports.table import plain_number
 
 AGREES = 0.005  # of the printed time: closer than the difference between two readings
 _DRAWN = 0.01  # what a lever must save where periods are drawn: more than their noise
 _REPLICATIONS = 200
-_QUICK = 1_000  # batches of a disturbed round that a dozen levers can be simulated for
+_SIMULATED = 20  # the same for a simulation
+_QUICK = 1_000  # batches of disturbed rounds that a dozen levers can be simulated for
 
 
 def verdict_line(found: Answer, *, overlap: bool = True) -> str:
@@ -41,7 +42,7 @@ def contradicted(found: Answer) -> bool:
     printed = found.scenario.printed_batch_ms
     origins = dict(found.scenario.origins).values()
     changed = any(origin.startswith(("you: ", "swept", "changed")) for origin in origins)
-    if printed is None or changed or not found.exact or found.disturbed:
+    if printed is None or changed or not found.exact or found.disturbed or found.asked_batches is not None:
         return False
     return found.overlapped.batch_ms.value > printed * (1 + AGREES)
 
@@ -79,28 +80,35 @@ def _next_lever(found: Answer) -> str:
 def _levers(found: Answer) -> tuple[tuple[Lever, ...] | None, str]:
     """Return levers by what answered; None where simulating them takes too long; by the law, where that is said."""
     scenario = found.scenario
+
+    def by_law(changed: Scenario) -> float:
+        return period.overlapped(pipeline_of(changed, found.asked_batches)).period_ms
+
     contended = pipeline_of(scenario).contended
     if found.engine == "formula" and not found.disturbed and not found.overlapped.batch_ms.bound:
-        return levers(scenario, law_period_ms), ""
+        return levers(scenario, by_law), ""
     if found.engine == "formula":
-        return levers(scenario, law_period_ms), " by the period law"
+        return levers(scenario, by_law), " by the period law"
     batches = found.overlapped.batches
     if found.disturbed:
-        if batches > _QUICK:
+        replications = _SIMULATED if found.random else 1
+        if batches * replications > _QUICK:
             return None, ""
 
         def disturbed_ms(changed: Scenario) -> float:
-            return answer(changed, batches=batches, replications=1).overlapped.batch_ms.value
+            return answer(changed, batches=batches, replications=replications).overlapped.batch_ms.value
 
-        return levers(scenario, disturbed_ms, _DRAWN), ""
+        about = f" over {replications} replications" if found.random else ""
+        return levers(scenario, disturbed_ms, _DRAWN), about
     drawn = scenario.noise.varies
     if drawn and contended:
-        return levers(scenario, law_period_ms), " by the period law"
+        return levers(scenario, by_law), " by the period law"
 
     def period_ms(changed: Scenario) -> float:
         if not drawn and not pipeline_of(changed).contended:
-            return period.overlapped(pipeline_of(changed)).period_ms
+            return by_law(changed)
         random = np.random.default_rng(1)
-        return answer(changed, replications=_REPLICATIONS, random=random).overlapped.batch_ms.value
+        again = answer(changed, batches=found.asked_batches, replications=_REPLICATIONS, random=random)
+        return again.overlapped.batch_ms.value
 
     return levers(scenario, period_ms, _DRAWN if drawn else 1e-9), ""

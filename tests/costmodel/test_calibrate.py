@@ -12,9 +12,9 @@ from costmodel import recurrence
 from costmodel.calibrate import calibrate
 from costmodel.design import UNKNOWNS, predict
 from costmodel.energy import energy
-from costmodel.observation import Observation, measured_of
+from costmodel.observation import Measured, Observation, measured_of
 from costmodel.power_fit import fit_power
-from costmodel.scenario import Link, Power, Scenario, StageTimes, pipeline_of
+from costmodel.scenario import Clock, Link, Power, Scenario, StageTimes, pipeline_of
 from costmodel.simulate import simulate
 from costmodel.stages import STAGES
 from costmodel.validate import cross_validate, error_summary, validate
@@ -267,6 +267,43 @@ def test_the_power_split_comes_back_where_it_is_identifiable() -> None:
         assert found[f"power.{name}"].known, name
         assert found[f"power.{name}"].value == pytest.approx(watts, rel=0.05), name
     assert power.scenario.power.base_w == pytest.approx(0.9, rel=0.05)
+
+
+def test_clocks_and_results_that_return_come_back_in_times_and_energies() -> None:
+    truth = replace(
+        TRUTH, link=replace(TRUTH.link, return_ms=5.0), clock=Clock(cpu=1.5, dsp=2.0, cpu_voltage=1.1, dsp_voltage=1.2)
+    )
+    base = replace(BASE, link=Link(return_ms=5.0), clock=truth.clock)
+    frame = table(truth, alone=EVERYTHING, idle=True, energies=True)
+    for stage, watts in (("sample", 2.0 * 1.5 * 1.1**2), ("quantize", 2.0 * 1.5 * 1.1**2), ("transfer", 0.6)):
+        here = frame["stage"] == stage  # a clock and a voltage of one's own cost f * V^2
+        frame.loc[here, "energy_mj"] = (0.9 + watts) * frame.loc[here, "time_ms"]
+    empty = frame["conditions"].fillna("").str.contains("empty call")
+    frame.loc[empty, "time_ms"] = truth.link.call_ms + truth.stage.train_call_ms / 2.0
+    measured = measured_of(frame, "phone.csv")
+    found = calibrate(measured, base)
+    assert values(found)["link call"][0] == pytest.approx(8.0, rel=1e-3)
+    assert values(found)["train"][0] == pytest.approx(200 / 64, rel=1e-3)
+    power = {each.name: each for each in fit_power(measured, found).fitted}
+    assert power["power.dsp_active_w"].value == pytest.approx(1.8, rel=0.03)
+    assert power["power.base_w"].value == pytest.approx(0.9, rel=0.03)
+
+
+def test_a_payload_that_no_row_can_show_is_refused() -> None:
+    base = replace(BASE, link=Link(bytes_per_s=1e6, model_bytes=400_000.0))
+    with pytest.raises(ValueError, match=r"link\.model_bytes and link\.return_bytes cannot be calibrated"):
+        calibrate(measured_of(table(), "phone.csv"), base)
+
+
+def test_what_another_good_fit_leaves_free_is_no_knowledge() -> None:
+    """A sweep with noise in which the link binds, and in which training could as well: neither is known."""
+    on = {1: 0.572336, 2: 1.148039, 4: 2.290757, 8: 4.531672, 16: 9.192507, 128: 73.494608}
+    off = {1: 1.179149, 2: 2.396426, 4: 4.782882, 8: 9.462607, 16: 18.730499, 128: 152.498166}
+    rows = [Observation("overlapped", size, 200, ms, 0.01 * ms) for size, ms in on.items()]
+    rows += [Observation("sequential", size, 200, ms, 0.01 * ms) for size, ms in off.items()]
+    found = calibrate(Measured("phone", "Net", "Data", tuple(rows)), BASE)
+    train = next(each for each in found.fitted if each.name == "train")
+    assert train.assumed or not train.known
 
 
 def test_without_energies_or_the_idle_phone_the_run_that_would_help_is_named() -> None:

@@ -175,6 +175,14 @@ def test_a_cost_per_round_is_paid_once_in_the_batches_that_are_run() -> None:
     assert found.sequential.round_ms.value == pytest.approx(400 * 399.4 + 25)
 
 
+def test_an_app_that_never_comes_does_not_move_the_mean_of_random_times() -> None:
+    scenario = changed(noise__kind="lognormal", noise__cv=1.0, foreground__every_ms=1_000_000.0, foreground__for_ms=1.0)
+    found = answer(scenario, batches=2, replications=400)
+    assert found.sequential.batch_ms.low is not None
+    assert found.sequential.batch_ms.high is not None
+    assert found.sequential.batch_ms.low <= 424.4 <= found.sequential.batch_ms.high
+
+
 def test_work_of_failed_tries_is_counted() -> None:
     found = answer(changed(failure__stage="train", failure__probability=0.5), batches=2000, replications=1)
     assert found.overlapped.work_ms["train"] == pytest.approx(397 * 1.5, rel=0.05)

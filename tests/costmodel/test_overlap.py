@@ -127,8 +127,23 @@ def test_stages_of_another_processor_precision_or_condition_are_not_mixed_in() -
     twice = good[good["stage"] == "train"].assign(conditions="cold", time_ms=8.0)
     stages = measured_stages({"phone.csv": pd.concat([good, hot, twice], ignore_index=True)})
     other = pipelined(replace(OWN, conditions="warm"), Pipelining("on", stages=stages))
-    assert other.how == "left as measured: its train was measured more than once"
+    assert other.cost.time_ms == 10  # the row that states none
+    stated = pd.concat([good[good["stage"] != "train"], hot, twice], ignore_index=True)
+    other = pipelined(replace(OWN, conditions="warm"), Pipelining("on", stages=measured_stages({"phone.csv": stated})))
+    assert other.how == "left as measured: its train was measured under other conditions"
     assert other.cost.time_ms == 11
+
+
+def test_stages_that_are_missing_or_cannot_be_are_named() -> None:
+    good = stage_table()
+    few = measured_stages({"phone.csv": good[good["stage"] != "transfer"]})
+    assert pipelined(OWN, Pipelining("on", stages=few)).how == "left as measured: transfer was not measured"
+    slow = good.assign(time_ms=good["time_ms"] * 6)
+    found = pipelined(OWN, Pipelining("on", stages=measured_stages({"phone.csv": slow})))
+    assert "training alone takes longer than its complete batch" in found.how
+    blank = good.copy()
+    blank.loc[blank["stage"].isin(["sample", "quantize"]), ["model", "dataset"]] = None
+    assert pipelined(OWN, Pipelining("off", stages=measured_stages({"phone.csv": blank}))).cost.time_ms == 16
 
 
 def test_what_was_measured_both_ways_is_taken_as_measured() -> None:

@@ -18,6 +18,7 @@ CIFAR = paper_scenario("xiaomi10_cifar10")
         ("clock.dsp=0.1..0.3:0.1", ("0.1", "0.2", "0.3")),
         ("link.holds=nothing,dsp", ("nothing", "dsp")),
         ("a=5..5", ("5",)),
+        ("cohort.phones_train_ms=[810, 397],[397]", ("[810, 397]", "[397]")),
         ("a=1e2..3e2:1e2", ("100", "200", "300")),
     ],
 )

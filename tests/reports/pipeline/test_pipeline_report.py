@@ -145,6 +145,13 @@ def test_hours_are_of_whole_rounds_and_of_clients_that_finish() -> None:
         assert "No hours" in texts(tables(PipelineRequest("xiaomi10_cifar10", settings, how=how))["pipeline"])
 
 
+def test_a_cost_per_round_paid_by_one_batch_contradicts_nothing_and_has_no_hours() -> None:
+    table = tables(PipelineRequest("xiaomi10_femnist_g", how=How(batches=1)))["pipeline"]
+    assert "ontradicted" not in texts(table)
+    assert "1 batches are no round, which has 46" in texts(table)
+    assert "the transfer" in table.headline  # 25 ms for one batch: training is no lever
+
+
 def test_thirds_of_phones_follow_the_reading() -> None:
     shown = tables(PipelineRequest("xiaomi10_cifar10_c", tornado=True))["tornado"].data.set_index("change")
     plain = tables(PipelineRequest("xiaomi10_cifar10", tornado=True))["tornado"].data.set_index("change")
