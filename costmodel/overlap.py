@@ -20,7 +20,6 @@ from costmodel.workload import workload_for
 from profiler.names import fold
 
 Overlap = Literal["as-measured", "on", "off"]
-OVERLAPS: tuple[Overlap, ...] = ("as-measured", "on", "off")
 DEFAULT_LINK_READING = "f"
 _ROUNDING = 1.5  # printed energies such as 0.02 J are that uncertain
 

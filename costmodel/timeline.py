@@ -1,6 +1,5 @@
 """The timeline: what every resource did with its time, and the chain of stages that decided when the round ended."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,7 +25,6 @@ class Use:
     blocked_ms: float
     starved_ms: float
     finished_ms: float
-    stages_ms: Mapping[Stage, float]
 
     @property
     def makespan_ms(self) -> float:
@@ -64,7 +62,6 @@ def _use(pipeline: Pipeline, spans: Spans, resource: str, stages: tuple[Stage, .
         blocked_ms=float((gaps - starved).sum()),
         starved_ms=float(starved.sum()),
         finished_ms=float(spans.makespan_ms - ends.max()),
-        stages_ms={stage: float((spans.end_ms[stage] - spans.start_ms[stage]).sum()) for stage in stages},
     )
 
 
