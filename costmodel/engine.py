@@ -25,7 +25,7 @@ MOST_REPLICATIONS = 100_000
 # Batches x replications that an engine is asked for: a minute or two, and shown.
 _MOST_WORK: dict[EngineName, int] = {"formula": 10**9, "recurrence": 2 * 10**8, "simpy": 10**6}
 _MOST_STEPS = 2 * 10**6  # of the recurrence: a step is one batch of a block of replications
-_MOST_EVENTS = 10**7  # of an app or a governor in a run
+_MOST_EVENTS = 2 * 10**6  # of apps and governors in all replications: a minute or two
 _REPLICATIONS: dict[EngineName, int] = {"formula": 1, "recurrence": 200, "simpy": 20}  # where times are random
 _AT_ONCE = 4 * 10**6  # times drawn together
 _CHAIN = 200  # batches that a period is measured over where times are random ...
@@ -154,8 +154,12 @@ def answer(
             f" engine {used}, fewer of long runs (got {count:,} x {repeated:,})"
         )
         raise ValueError(message)
-    if used == "simpy":
-        _check_events(scenario, count * pipeline.sequential_ms)
+    if used == "simpy" and disturbing_events(scenario, count) * repeated > _MOST_EVENTS:
+        message = (
+            f"a run of {count * pipeline.sequential_ms / 1e3:,.0f} s is too long for foreground.every_ms or"
+            " throttle.period_ms, which are looked at all the time; use fewer batches or replications"
+        )
+        raise ValueError(message)
     random = np.random.default_rng(0) if random is None else random
     run = _Run(scenario, pipeline, disturbances, count, repeated, is_random, random)
     if used == "formula":
@@ -165,14 +169,12 @@ def answer(
     return replace(found, asked_batches=batches)
 
 
-def _check_events(scenario: Scenario, whole_ms: float) -> None:
-    """Raise ValueError if an app or a governor would be looked at more often than anybody waits for."""
-    periods = {"foreground.every_ms": scenario.foreground.every_ms}
-    periods |= {"throttle.period_ms": scenario.throttle.period_ms} if scenario.throttle.kind == "thermal" else {}
-    for name, every_ms in periods.items():
-        if every_ms and whole_ms / every_ms > _MOST_EVENTS:
-            message = f"{name} is too short for a run of {whole_ms / 1e3:g} s (got {every_ms:g}); use fewer batches"
-            raise ValueError(message)
+def disturbing_events(scenario: Scenario, batches: int) -> float:
+    """Return how often an app comes or a governor looks, at most, while ``batches`` run one after the other."""
+    periods_ms = [scenario.foreground.every_ms] if scenario.foreground.every_ms else []
+    periods_ms += [scenario.throttle.period_ms] if scenario.throttle.kind == "thermal" else []
+    whole_ms = batches * pipeline_of(scenario, batches).sequential_ms
+    return sum(whole_ms / every_ms for every_ms in periods_ms)
 
 
 def _check_forced(scenario: Scenario, engine: EngineName, chosen: EngineName) -> None:

@@ -3,7 +3,7 @@
 import numpy as np
 
 from costmodel import period
-from costmodel.engine import Answer, answer
+from costmodel.engine import Answer, answer, disturbing_events
 from costmodel.scenario import Scenario, pipeline_of
 from costmodel.timeline import use_of
 from costmodel.tornado import Lever, levers
@@ -13,7 +13,7 @@ AGREES = 0.005  # of the printed time: closer than the difference between two re
 _DRAWN = 0.01  # what a lever must save where periods are drawn: more than their noise
 _REPLICATIONS = 200
 _SIMULATED = 20  # the same for a simulation
-_QUICK = 1_000  # batches of disturbed rounds that a dozen levers can be simulated for
+_QUICK = 4_000  # batches and events of disturbed rounds that a dozen levers can be simulated for
 
 
 def verdict_line(found: Answer, *, overlap: bool = True) -> str:
@@ -92,7 +92,7 @@ def _levers(found: Answer) -> tuple[tuple[Lever, ...] | None, str]:
     batches = found.overlapped.batches
     if found.disturbed:
         replications = _SIMULATED if found.random else 1
-        if batches * replications > _QUICK:
+        if (batches + disturbing_events(scenario, batches)) * replications > _QUICK:
             return None, ""
 
         def disturbed_ms(changed: Scenario) -> float:
