@@ -92,16 +92,14 @@ def calibrate(measured: Measured, base: Scenario) -> Calibration:
     design, scale, fitted_unknowns = design_of(rows, base), _scale(rows), _free(rows)
     theta, others = _fit(design, scale, fitted_unknowns)
     jacobian = design.jacobian(theta)
-    cov, null = _uncertainty(jacobian * scale)
+    cov, null = uncertainty(jacobian * scale)
     per_round = UNKNOWNS.index("link round")
     if fitted_unknowns[per_round] and np.abs(null[:, per_round]).max(initial=0.0) > 1e-3:
         fitted_unknowns[per_round] = False  # of what looks alike, the simpler: a cost per call, none per round
         theta, others = _fit(design, scale, fitted_unknowns)
     theta = np.where(theta > 1e-9 * scale, theta, 0.0)
     # What another fit that is as good leaves free is not known either.
-    loose = [
-        np.abs(_uncertainty(design.jacobian(other) * scale)[1]).max(axis=0, initial=0.0) > 1e-3 for other in others
-    ]
+    loose = [np.abs(uncertainty(design.jacobian(other) * scale)[1]).max(axis=0, initial=0.0) > 1e-3 for other in others]
     residual = design.residuals(theta)
     free = max(len(rows) - (len(UNKNOWNS) - len(null)), 0)
     spread = float(residual @ residual) / free if free else 1.0
@@ -218,11 +216,14 @@ def _polished(design: Design, start: Array, scale: Array, free: NDArray[np.bool_
     return (before, start) if before <= found.cost else (float(found.cost), whole(found.x))
 
 
-def _uncertainty(scaled: Array) -> tuple[Array, Array]:
-    """Return the covariance (scaled unknowns) and the null directions, of shape (directions, unknowns)."""
+def uncertainty(scaled: Array, smallest: float = _NULL) -> tuple[Array, Array]:
+    """Return the covariance of a scaled least-squares problem and its null directions, (directions, unknowns).
+
+    A direction is null where its singular value is below the share ``smallest`` of the largest.
+    """
     square = scaled.T @ scaled
     strength, directions = np.linalg.eigh(square)
-    kept = strength > _NULL**2 * max(float(strength.max()), 1e-300)
+    kept = strength > smallest**2 * max(float(strength.max()), 1e-300)
     inverse = np.where(kept, 1 / np.where(kept, strength, 1.0), 0.0)
     return (directions * inverse) @ directions.T, directions.T[~kept]
 
@@ -251,7 +252,7 @@ def _settling_runs(
     inside = np.maximum(theta, 1e-3 * scale)  # away from 0, where a claim that could bind does not
 
     def still_open(more: Observation) -> int:
-        return len(_uncertainty(design_of([*have, more], base).jacobian(inside) * scale)[1])
+        return len(uncertainty(design_of([*have, more], base).jacobian(inside) * scale)[1])
 
     while left:
         options: list[tuple[int, str, Observation]] = []

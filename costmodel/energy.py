@@ -44,14 +44,19 @@ def stages_on(scenario: Scenario) -> Mapping[str, tuple[Stage, ...]]:
     }
 
 
+def power_factors(scenario: Scenario) -> Mapping[str, float]:
+    """Return the active power of each component relative to clock and voltage 1: f * V^2."""
+    clock = scenario.clock
+    return {"cpu": clock.cpu * clock.cpu_voltage**2, "link": 1.0, "dsp": clock.dsp * clock.dsp_voltage**2}
+
+
 def energy(scenario: Scenario, busy_ms: Mapping[Stage, float], time_ms: float) -> Energy:
     """Return the energy of ``time_ms`` in which the stages worked for ``busy_ms``.
 
     A clock f at voltage V draws active power in proportion to f * V^2; stages take 1 / f as long, so their active
     energy goes with V^2. Idle power that is not stated is part of the base.
     """
-    power, clock = scenario.power, scenario.clock
-    factors = {"cpu": clock.cpu * clock.cpu_voltage**2, "link": 1.0, "dsp": clock.dsp * clock.dsp_voltage**2}
+    power, factors = scenario.power, power_factors(scenario)
     seconds = time_ms / 1e3
     parts: dict[str, float | None] = {"base": None if power.base_w is None else power.base_w * seconds}
     missing = ["power.base_w"] if power.base_w is None else []

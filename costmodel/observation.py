@@ -79,7 +79,7 @@ def measured_of(
     stated = asked.get("conditions")
     if stated:
         needed = set(conditions_of(stated).items())
-        swept = _kept(swept, (needed <= set(_others(text)) for text in swept["conditions"]))
+        swept = _kept(swept, (needed <= other_conditions(text) for text in swept["conditions"]))
     chosen: dict[str, str] = {}
     for column in ("device", "model", "dataset", "processor", "precision"):
         name = asked.get(column)
@@ -118,8 +118,9 @@ def _word(value: Any) -> str:
     return "" if pd.isna(value) else str(value)
 
 
-def _others(conditions: object) -> list[tuple[str, str]]:
-    return [item for item in conditions_of(conditions).items() if item[0] != "overlap"]
+def other_conditions(text: object) -> frozenset[tuple[str, str]]:
+    """Return the conditions but for what they say of overlap, as (name, value)."""
+    return frozenset(item for item in conditions_of(text).items() if item[0] != "overlap")
 
 
 def _swept(row: Mapping[Any, Any]) -> Kind | None:
@@ -147,7 +148,7 @@ def _refuse_repeated(found: Iterable[Observation], conditions: Iterable[object],
     for each in found:
         key = (each.kind, each.batch_size, each.batches)
         if each.kind != "idle" and key in seen:
-            known = sorted({f"{name}: {value}" for text in conditions for name, value in _others(text)})
+            known = sorted({f"{name}: {value}" for text in conditions for name, value in other_conditions(text)})
             rule = f"holds {each.words} more than once; choose by --conditions ({'; '.join(known)})"
             raise TableError(Problem(file, printable(rule, 400)))
         seen.add(key)

@@ -12,7 +12,7 @@ import pandas as pd
 
 from costmodel import period
 from costmodel.batch import BatchCost, refuse_emulated
-from costmodel.observation import conditions_of, idle_power_w
+from costmodel.observation import conditions_of, idle_power_w, other_conditions
 from costmodel.paper_scenario import read_stages
 from costmodel.scenario import Scenario, pipeline_of
 from costmodel.stages import STAGES, Pipeline
@@ -111,7 +111,7 @@ def measured_stages(tables: Mapping[str, pd.DataFrame]) -> MeasuredStages:
                         processor=row["processor"],
                         precision=row["precision"],
                         stage=row["stage"],
-                        conditions=frozenset(item for item in stated.items() if item[0] != "overlap"),
+                        conditions=other_conditions(row["conditions"]),
                         time_ms=float(row["time_ms"]),
                     )
                 )
@@ -132,7 +132,7 @@ def _measured_pipeline(cost: BatchCost, stages: MeasuredStages) -> Pipeline | st
         and row.model in ("", names[1])
         and row.dataset in ("", names[2])
     ]
-    others = frozenset(item for item in conditions_of(cost.conditions).items() if item[0] != "overlap")
+    others = other_conditions(cost.conditions)
     times: dict[str, float] = {}
     for stage in ("sample", "quantize", "transfer", "train"):
         processor = "cpu" if stage in ("sample", "quantize") else cost.processor
@@ -224,6 +224,6 @@ def without_twins(costs: Iterable[BatchCost], how: Pipelining) -> tuple[BatchCos
 
 
 def _same(cost: BatchCost) -> tuple[object, ...]:
-    others = sorted(item for item in conditions_of(cost.conditions).items() if item[0] != "overlap")
+    others = other_conditions(cost.conditions)
     names = (cost.device, cost.processor, cost.precision, cost.model, cost.dataset)
-    return (*(fold(name) for name in names), cost.batch_size, tuple(others))
+    return (*(fold(name) for name in names), cost.batch_size, others)

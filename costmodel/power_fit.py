@@ -7,8 +7,8 @@ import numpy as np
 from scipy.optimize import nnls
 from scipy.stats import t as student
 
-from costmodel.calibrate import Calibration, Fitted
-from costmodel.energy import stages_on
+from costmodel.calibrate import Calibration, Fitted, uncertainty
+from costmodel.energy import power_factors, stages_on
 from costmodel.observation import Measured, Observation
 from costmodel.scenario import Scenario, pipeline_of
 from costmodel.spans import Array
@@ -46,14 +46,8 @@ def fit_power(measured: Measured, calibration: Calibration) -> PowerFit:
     scale = 1 / np.maximum(np.linalg.norm(weighted, axis=0), 1e-300)
     solved, distance = nnls(weighted * scale, energy * weight)
     powers: Array = solved * scale
-    _, singular, directions = np.linalg.svd(weighted * scale, full_matrices=True)
-    strength = np.zeros(len(_NAMES))
-    strength[: len(singular)] = singular
-    kept = strength > _NULL * strength.max()
-    null = directions[~kept]
-    inverse = np.where(kept, 1 / np.where(kept, strength, 1.0) ** 2, 0.0)
-    cov = (directions.T * inverse) @ directions
-    free = len(equations) - int(kept.sum())
+    cov, null = uncertainty(weighted * scale, _NULL)
+    free = len(equations) - (len(_NAMES) - len(null))
     spread = max(1.0, distance**2 / free) if free > 0 else 1.0
     quantile = float(student.ppf(0.975, free)) if free > 0 else float("nan")
     fitted = []
@@ -74,8 +68,7 @@ def _equation(row: Observation, scenario: Scenario) -> tuple[list[float], float]
         return None
     pipeline = pipeline_of(replace(scenario, batch_size=row.batch_size))
     done = STAGES if row.kind in ("overlapped", "sequential") else (row.kind,)
-    clock = scenario.clock  # power in proportion to clock and voltage squared, as in `costmodel.energy`
-    factors = {"cpu": clock.cpu * clock.cpu_voltage**2, "link": 1.0, "dsp": clock.dsp * clock.dsp_voltage**2}
+    factors = power_factors(scenario)
     busy = [
         factors[name] * sum(float(getattr(pipeline, f"{stage}_ms")) for stage in stages if stage in done)
         for name, stages in stages_on(scenario).items()

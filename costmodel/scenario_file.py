@@ -2,8 +2,6 @@
 
 import json
 import math
-import os
-import stat
 import tomllib
 import types
 from collections.abc import Mapping
@@ -14,6 +12,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 from costmodel.scenario import Scenario, parameters
 from costmodel.scenario_check import check_scenario
 from profiler.names import did_you_mean, has_control_characters, printable
+from profiler.sheet import file_name, read_bytes
 
 MAX_BYTES = 4 * 2**20
 _MOST_ROWS = 100_000
@@ -23,18 +22,8 @@ _MOST_POINTS = 8
 
 def read_scenario(path: str | Path) -> tuple[Scenario, bytes]:
     """Return the checked scenario in a TOML file and the file's content. Raises ValueError, one line per problem."""
-    name = printable(Path(path).name or str(path))
-    try:
-        status = os.stat(path)
-        if not stat.S_ISREG(status.st_mode) or status.st_size > MAX_BYTES:
-            message = f"{name}: must be a regular file of at most {MAX_BYTES:,} bytes; give the path of a TOML file"
-            raise ValueError(message)
-        with open(path, "rb") as file:
-            raw = file.read(MAX_BYTES + 1)
-    except OSError as error:
-        message = f"{name}: cannot be read: {error.strerror}; check the path"
-        raise ValueError(message) from error
-    return parse_scenario(raw, name), raw
+    raw = read_bytes(path, MAX_BYTES, "TOML")
+    return parse_scenario(raw, file_name(path)), raw
 
 
 def parse_scenario(raw: bytes, file: str) -> Scenario:

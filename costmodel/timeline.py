@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from costmodel.recurrence import order_of
-from costmodel.spans import Spans
+from costmodel.spans import Array, Spans
 from costmodel.stages import Pipeline, Stage, work_of
 
 
@@ -53,7 +53,7 @@ def _use(pipeline: Pipeline, spans: Spans, resource: str, stages: tuple[Stage, .
     gaps = np.maximum(starts - before, 0.0)
     starved = np.clip(np.minimum(starts, ready) - before, 0.0, gaps)
     occupied_ms = float((ends - starts).sum())
-    slowed_ms = sum(_slowed_ms(spans, stage, number) for stage in stages for number in range(spans.batches))
+    slowed_ms = sum(float(_slowed_ms(spans, stage).sum()) for stage in stages)
     busy_ms = occupied_ms - slowed_ms
     return Use(
         resource=resource,
@@ -65,11 +65,11 @@ def _use(pipeline: Pipeline, spans: Spans, resource: str, stages: tuple[Stage, .
     )
 
 
-def _slowed_ms(spans: Spans, stage: Stage, number: int) -> float:
-    """Return what a stage of a batch took beyond its work; rounding is none."""
-    took = float(spans.end_ms[stage][number] - spans.start_ms[stage][number])
-    beyond = took - float(spans.work_ms[stage][number])
-    return beyond if beyond > 1e-9 * max(took, 1.0) else 0.0
+def _slowed_ms(spans: Spans, stage: Stage) -> Array:
+    """Return what a stage took beyond its work, of shape (batches,); rounding is none."""
+    took = spans.end_ms[stage] - spans.start_ms[stage]
+    beyond = took - spans.work_ms[stage]
+    return np.where(beyond > 1e-9 * np.maximum(took, 1.0), beyond, 0.0)
 
 
 @dataclass(frozen=True)
@@ -104,16 +104,17 @@ def critical_path(pipeline: Pipeline, spans: Spans) -> tuple[Step, ...]:
         by_end.setdefault(span[1], []).append(span)
     ends = np.unique([span[1] for span in every])
     together = list(work_of(pipeline).values())
+    slowed = {stage: _slowed_ms(spans, stage) for stage in order}
     steps: list[Step] = []
     current = max(every, key=lambda span: (span[1], span[2]), default=None)
     while current is not None:
         start, end, number, stage = current
         place = int(np.searchsorted(ends, start, side="right")) - 1
         if place < 0:
-            steps.append(Step(number, stage, end - start, start, _slowed_ms(spans, stage, number)))
+            steps.append(Step(number, stage, end - start, start, float(slowed[stage][number])))
             break
         reached = float(ends[place])
-        steps.append(Step(number, stage, end - start, start - reached, _slowed_ms(spans, stage, number)))
+        steps.append(Step(number, stage, end - start, start - reached, float(slowed[stage][number])))
 
         def nearness(span: tuple[float, float, int, Stage], number: int = number, stage: Stage = stage) -> int:
             if span[2] == number:

@@ -61,8 +61,8 @@ def file_name(path: str | Path) -> str:
     return printable(Path(path).name or str(path))
 
 
-def _read_bytes(path: str | Path) -> bytes:
-    """Return the content of a regular file of at most ``MAX_BYTES``.
+def read_bytes(path: str | Path, most: int = MAX_BYTES, kind: str = "CSV") -> bytes:
+    """Return the content of a regular file of at most ``most`` bytes; ``kind`` of file is for messages.
 
     Raises TableError if it is missing, not a regular file or too large.
     """
@@ -70,25 +70,25 @@ def _read_bytes(path: str | Path) -> bytes:
     try:
         status = os.stat(path)
         if not stat.S_ISREG(status.st_mode):
-            raise TableError(Problem(name, "must be a regular file; give the path of a CSV file"))
-        if status.st_size > MAX_BYTES:
-            rule = f"is {status.st_size:,} bytes, at most {MAX_BYTES:,} are read; split it or drop columns"
+            raise TableError(Problem(name, f"must be a regular file; give the path of a {kind} file"))
+        if status.st_size > most:
+            rule = f"is {status.st_size:,} bytes, at most {most:,} are read; split it or leave something out"
             raise TableError(Problem(name, rule))
         with open(path, "rb") as file:
-            raw = file.read(MAX_BYTES + 1)
+            raw = file.read(most + 1)
     except (OSError, ValueError) as error:
         if isinstance(error, TableError):
             raise
         reason = error.strerror if isinstance(error, OSError) else str(error)
         raise TableError(Problem(name, f"cannot be read: {reason}; check the path")) from error
-    if len(raw) > MAX_BYTES:
-        raise TableError(Problem(name, f"grew beyond {MAX_BYTES:,} bytes while it was read"))
+    if len(raw) > most:
+        raise TableError(Problem(name, f"grew beyond {most:,} bytes while it was read"))
     return raw
 
 
 def read_sheet(path: str | Path) -> Sheet:
     """Return the header and rows of a comma-separated file. Raises TableError, see ``parse_sheet``."""
-    return parse_sheet(_read_bytes(path), file_name(path))
+    return parse_sheet(read_bytes(path), file_name(path))
 
 
 def parse_sheet(raw: bytes, file: str) -> Sheet:

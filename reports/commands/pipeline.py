@@ -263,7 +263,7 @@ def calibrate(
     from reports.pipeline.fit import calibration_table
     from reports.printout import printout
 
-    measured, base, about = _calibration_input(measurements, scenario, settings, wanted, "calibrate")
+    measured, base, about = _calibration_input(measurements, scenario, settings, wanted, fits=True)
     found = fit(measured, base)
     power = fit_power(measured, found)
     if out is not None:
@@ -297,7 +297,7 @@ def validate(
     from reports.pipeline.fit import validation_table
     from reports.printout import printout
 
-    measured, base, about = _calibration_input(measurements, scenario, settings, wanted, "validate")
+    measured, base, about = _calibration_input(measurements, scenario, settings, wanted, fits=scenario is None)
     if scenario is None:
         compared, how = cross_validate(measured, base), "Each batch size was predicted from a calibration without it."
     else:
@@ -311,9 +311,12 @@ def validate(
 
 
 def _calibration_input(
-    path: Path, name: str | None, settings: dict[str, str], wanted: dict[str, str | None], measured_for: str
+    path: Path, name: str | None, settings: dict[str, str], wanted: dict[str, str | None], *, fits: bool
 ) -> tuple[Any, Any, Any]:
-    """Return the observations in a file, the scenario to start from, and what makes the manifest."""
+    """Return the observations in a file, the scenario to start from, and what makes the manifest.
+
+    ``fits`` is whether a calibration follows, which finds some parameters itself.
+    """
     from costmodel.design import FITTED
     from costmodel.observation import measured_of
     from costmodel.scenario_file import with_settings
@@ -323,9 +326,8 @@ def _calibration_input(
     from reports.pipeline.report import load_scenario
 
     sheet = read_sheet(path)
-    fits = measured_for == "calibrate"
     fitted = [setting for setting in settings if setting in FITTED or (name is None and setting.startswith("power."))]
-    if fitted and (fits or name is None):
+    if fitted and fits:
         message = f"{', '.join(fitted)} is what calibration finds; --set gives what it does not, such as device_slots"
         raise click.UsageError(message)
     given, inputs = (None, ()) if name is None else load_scenario(name)
