@@ -8,6 +8,8 @@ from collections.abc import Sequence
 
 import click
 
+from reports.interrupt import keep_until_imported
+
 # Name -> module with a click command of that name. Modules import nothing heavy at the top.
 _COMMANDS = {
     "tables": "reports.commands.tables",
@@ -51,6 +53,7 @@ def cli() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and leave with 0, 1 (interrupted, or a check failed) or 2 (bad input)."""
+    keep_until_imported()
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # a name that this terminal cannot show is no reason to fail
     try:

@@ -280,8 +280,9 @@ def test_an_interrupted_run_leaves_no_half_written_file(after_s: float, tmp_path
     time.sleep(after_s)
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=60)
-    assert process.returncode in {0, 1, -signal.SIGINT}  # done in time, interrupted, or still starting Python
-    if process.returncode == 1:
+    starting = process.returncode == -signal.SIGINT or "Fatal Python error" in said  # Python itself, before our code
+    assert process.returncode in {0, 1} or starting, said
+    if process.returncode == 1 and not starting:
         assert said.split() == ["fedjoule:", "interrupted;", "no", "file", "was", "left", "half-written"]
     if out.exists():
         files = {path.name: path.stat().st_size for path in out.iterdir()}
