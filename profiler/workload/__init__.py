@@ -1,0 +1,1 @@
+"""What runs on the device, and how to read what it prints."""
