@@ -118,7 +118,7 @@ def pipeline(
     _check_formats(out, formats)
 
     from costmodel.sweep import parse_sweep
-    from reports.bundle import write_file
+    from profiler.bundle import write_file
     from reports.pipeline.report import PipelineRequest, build_pipeline_report
     from reports.pipeline.sweep import How
     from reports.printout import printout
@@ -171,7 +171,7 @@ def _check_formats(out: Path | None, formats: tuple[str, ...]) -> None:
 
 
 def _write(report: "PipelineReport", out: Path, formats: tuple[str, ...]) -> str:
-    from reports.bundle import write_bundle
+    from profiler.bundle import write_bundle
     from reports.pipeline.report import pipeline_files
 
     files = pipeline_files(report, formats or _FILE_FORMATS)
@@ -268,7 +268,7 @@ def calibrate(
     power = fit_power(measured, found)
     if out is not None:
         from costmodel.scenario_file import to_toml
-        from reports.bundle import write_file
+        from profiler.bundle import write_file
 
         write_file(out, to_toml(power.scenario).encode())
     table = calibration_table(measured, found, power)

@@ -114,7 +114,7 @@ def tables(
 
 def _write(report: "Report", out: Path, formats: tuple[str, ...]) -> str:
     """Write the files of a report and return a line that says so."""
-    from reports.bundle import write_bundle
+    from profiler.bundle import write_bundle
     from reports.files import report_files
 
     files = report_files(report, formats or _FILE_FORMATS)

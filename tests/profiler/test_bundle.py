@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from reports.bundle import write_bundle
+from profiler.bundle import write_bundle
 
 OLD = {"a.txt": b"old a", "b.txt": b"old b"}
 NEW = {"a.txt": b"new a", "b.txt": b"new b", "c.txt": b"new c"}

@@ -1,0 +1,17 @@
+# Puts changed settings back when the host has not renewed its lease: the host may be gone for good.
+# Started in the session's folder, which holds `lease` (a time on the device's clock) and `restore.sh`.
+trap '' HUP
+uptime="$1"
+echo $$ >watchdog.pid
+while [ ! -e watchdog.stop ]; do
+    read -r now rest <"$uptime"
+    lease=
+    { read -r lease <lease; } 2>/dev/null
+    case "$lease" in '' | *[!0-9]*) lease=0 ;; esac
+    if [ "${now%.*}" -ge "$lease" ]; then
+        sh ./restore.sh >restored.new 2>&1
+        mv -f restored.new restored
+        exit 0
+    fi
+    sleep 5
+done
