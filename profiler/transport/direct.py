@@ -1,0 +1,294 @@
+"""A phone over ADB without an adb server, by TCP or USB: adb-shell makes the connection, the streams are ours."""
+
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from profiler.names import printable
+from profiler.transport import shell, sync
+from profiler.transport.keys import Key, find_key
+from profiler.transport.link import Finished, LinkLost, LinkRefused
+from profiler.transport.packets import HEADER, MOST_PAYLOAD_BYTES, PacketStream
+from profiler.transport.wire import STALL_S, Wire, losing, read_exactly, remaining_s
+
+# Somebody has to find the phone, unlock it and read.
+PROMPT_S = 30.0
+_INSTALL = "measuring a phone needs adb-shell: pip install 'fedjoule[profile]'"
+_TLS = (
+    "the phone wants a paired, encrypted connection (wireless debugging of Android 11 and later); pair it with 'adb "
+    "pair' and use server:SERIAL, or plug it in once and run 'adb tcpip 5555'"
+)
+_PROMPT = "unlock the phone, accept this computer's key ('Allow USB debugging?', tick 'Always allow') and try again"
+
+
+class AdbShellTransport:
+    """A phone at ``host`` and ``port``, or on a cable where ``host`` is None; ``serial`` picks one of several there.
+
+    ``key_folder`` holds the key to show the phone, see ``keys.find_key``. Raises LinkLost if nothing answers within
+    ``connect_timeout_s``, LinkRefused if the phone does not trust the key within another ``prompt_timeout_s``.
+    """
+
+    def __init__(
+        self,
+        host: str | None,
+        port: int = 5555,
+        *,
+        serial: str | None = None,
+        key_folder: Path | None = None,
+        connect_timeout_s: float = 10.0,
+        prompt_timeout_s: float = PROMPT_S,
+    ) -> None:
+        place = f"[{host}]:{port}" if host and ":" in host else f"{host}:{port}"
+        self._name = printable(f"{place if host else serial or 'usb'} (adb-shell)")
+        self._timeouts_s = connect_timeout_s, prompt_timeout_s
+        try:
+            self._key = find_key(key_folder)
+        except ImportError as error:
+            raise LinkRefused(_INSTALL) from error
+        self._local_id = 0
+        self._payload_bytes = 0
+        self._open = False
+        self._pipe: _SocketPipe | _CablePipe
+        self._pipe = _CablePipe(serial, self._name) if host is None else _SocketPipe(host, port, self._name)
+        self.reconnect()
+
+    @property
+    def name(self) -> str:
+        """The address, and that adb-shell leads there."""
+        return self._name
+
+    def run(self, command: str, timeout_s: float = 30.0, limit_bytes: int = 1 << 20) -> Finished:
+        """Run a shell command line, see ``Transport.run``."""
+        deadline = time.monotonic() + timeout_s
+        tag = shell.new_tag()
+        line = shell.wrapped(command, tag)
+        with self._use():
+            stream = self._stream(f"shell:{line}", deadline)
+            try:
+                reply = shell.read_reply(stream, tag, limit_bytes, deadline)
+            finally:
+                stream.close()
+            if reply.code is None:
+                message = f"{self._name}: the shell ended before the command did; is the phone restarting? reconnect"
+                raise LinkLost(message)
+        return Finished(reply.code, reply.output)
+
+    def push(self, content: BinaryIO, path: str, mode: int = 0o644) -> None:
+        """Write a file on the phone, see ``Transport.push``."""
+        with self._use():
+            sync.push(self._sync_stream, self.run, content, path, mode)
+
+    def pull(self, path: str, limit_bytes: int = 64 << 20) -> bytes:
+        """Return the content of a file on the phone, see ``Transport.pull``."""
+        with self._use():
+            return sync.pull(self._sync_stream, path, limit_bytes)
+
+    def reconnect(self) -> None:
+        """Open the link again. Raises LinkLost, LinkRefused."""
+        self.close()
+        connect_timeout_s, prompt_timeout_s = self._timeouts_s
+        self._pipe.connect(connect_timeout_s)
+        try:
+            self._payload_bytes = _shake_hands(self._pipe, self._key, connect_timeout_s, prompt_timeout_s, self._name)
+        except BaseException:
+            self.close()
+            raise
+        self._open = True
+
+    def close(self) -> None:
+        """Close the link; closing twice is no error."""
+        self._open = False
+        self._pipe.close()
+
+    def _use(self) -> AbstractContextManager[None]:
+        if not self._open:
+            message = f"{self._name} was lost or closed; reconnect"
+            raise LinkLost(message)
+        return losing(self.close)
+
+    def _stream(self, service: str, deadline: float) -> PacketStream:
+        self._local_id += 1
+        most = 2 * self._payload_bytes  # adb-shell says half of what the phone takes, and never more than 64 KiB
+        size = len(service.encode())
+        if size >= most:
+            message = f"the command is {size:,} bytes, this phone takes less than {most:,}; push it as a script"
+            raise ValueError(message)
+        return PacketStream(self._pipe, self._local_id, service, self._payload_bytes, deadline)
+
+    def _sync_stream(self) -> PacketStream:
+        return self._stream("sync:", time.monotonic() + STALL_S)
+
+
+class _SocketPipe:
+    """A TCP connection to a phone."""
+
+    def __init__(self, host: str, port: int, name: str) -> None:
+        self._host, self._port, self._name = host, port, name
+        self._wire: Wire | None = None
+
+    def connect(self, timeout_s: float) -> None:
+        self._wire = Wire.connect(self._host, self._port, timeout_s, self._name)
+
+    def read_exactly(self, size: int, deadline: float) -> bytes:
+        return read_exactly(self._connected(), size, deadline)
+
+    def write(self, data: bytes, deadline: float) -> None:
+        self._connected().write(data, deadline)
+
+    def close(self) -> None:
+        if self._wire is not None:
+            self._wire.close()
+            self._wire = None
+
+    def _connected(self) -> Wire:
+        if self._wire is None:
+            message = f"{self._name} is closed; reconnect"
+            raise LinkLost(message)
+        return self._wire
+
+
+class _CablePipe:
+    """A USB cable to a phone, by libusb; nothing else may hold it, least of all an adb server."""
+
+    def __init__(self, serial: str | None, name: str) -> None:
+        self._serial, self._name = serial, name
+        self._cable: Any = None
+
+    def connect(self, timeout_s: float) -> None:
+        usb = _usb_transport()
+        try:
+            self._cable = usb.find_adb(self._serial, None, timeout_s)
+            self._cable.connect(timeout_s)
+        except Exception as error:
+            self.close()
+            raise self._failure(error) from error
+
+    def read_exactly(self, size: int, deadline: float) -> bytes:
+        data = b""
+        while len(data) < size:
+            data += self._transfer("bulk_read", size - len(data), deadline)
+        return data
+
+    def write(self, data: bytes, deadline: float) -> None:
+        while data:
+            data = data[self._transfer("bulk_write", data, deadline) :]
+
+    def close(self) -> None:
+        cable, self._cable = self._cable, None
+        if cable is not None:
+            try:
+                cable.close()
+            except Exception:
+                return  # a cable that was pulled out is closed enough
+
+    def _transfer(self, way: str, what: object, deadline: float) -> Any:
+        # libusb counts in milliseconds, and 0 of them mean for ever
+        timeout_s = max(remaining_s(deadline, self._name), 0.002)
+        try:
+            return getattr(self._cable, way)(what, timeout_s)
+        except Exception as error:
+            raise self._failure(error) from error
+
+    def _failure(self, error: Exception) -> LinkLost | LinkRefused:
+        # the names of libusb's errors, because the package may be missing
+        kind = type(getattr(error, "usb_error", None) or error).__name__
+        words = f"{kind}: {printable(error, 120)}"
+        if kind == "USBErrorAccess":
+            return LinkRefused(
+                f"{self._name}: no permission for the USB device; add udev rules for Android phones ({words})"
+            )
+        if kind == "USBErrorBusy":
+            return LinkRefused(f"{self._name}: another program holds the cable; run 'adb kill-server' ({words})")
+        return LinkLost(f"{self._name} does not answer over USB ({words}); is the cable in and USB debugging on?")
+
+
+def usb_phones() -> list[str]:
+    """Return the serial numbers of the phones with USB debugging on a cable, at most 64, ``''`` where unreadable.
+
+    Raises LinkRefused if the packages for it are missing.
+    """
+    serials = []
+    for _, cable in zip(range(64), _usb_transport().find_all_adb_devices(), strict=False):
+        try:
+            serials.append(str(cable.serial_number)[:128])
+        except Exception:  # no permission, or pulled out just now
+            serials.append("")
+    return serials
+
+
+def _usb_transport() -> Any:
+    try:
+        from adb_shell.transport.usb_transport import UsbTransport  # type: ignore[import-untyped]
+    except (ImportError, OSError) as error:
+        message = f"USB without an adb server needs libusb: pip install 'fedjoule[usb]' ({printable(error, 120)})"
+        raise LinkRefused(message) from error
+    return UsbTransport
+
+
+def _shake_hands(pipe: _SocketPipe | _CablePipe, key: Key, connect_s: float, prompt_s: float, name: str) -> int:
+    """Make the ADB connection on a fresh pipe and return how many bytes of payload the phone takes at least.
+
+    What adb-shell 0.4.4 does here: it sends CNXN, signs the token of an AUTH, and offers the public key if the
+    signature is not known. Whatever goes wrong in it becomes LinkLost or LinkRefused.
+    """
+    try:
+        from adb_shell.adb_device import AdbDevice  # type: ignore[import-untyped]
+        from adb_shell.auth.sign_pythonrsa import PythonRSASigner  # type: ignore[import-untyped]
+        from adb_shell.transport.base_transport import BaseTransport  # type: ignore[import-untyped]
+    except ImportError as error:
+        raise LinkRefused(_INSTALL) from error
+
+    deadline = time.monotonic() + connect_s
+    asked = False
+
+    class Bridge(BaseTransport):  # type: ignore[misc]
+        """Our pipe as adb-shell wants it: it closes before it connects, and reads and writes once."""
+
+        def close(self) -> None:
+            return
+
+        def connect(self, transport_timeout_s: float) -> None:
+            return
+
+        def bulk_read(self, numbytes: int, transport_timeout_s: float) -> bytes:
+            if numbytes > MOST_PAYLOAD_BYTES:
+                message = f"{name}: what came back is no ADB packet; is the port that of a phone?"
+                raise LinkLost(message)
+            data = pipe.read_exactly(numbytes, deadline)
+            if numbytes == HEADER.size and data.startswith(b"STLS"):
+                message = f"{name}: {_TLS}"
+                raise LinkRefused(message)
+            return data
+
+        def bulk_write(self, data: bytes, transport_timeout_s: float) -> int:
+            pipe.write(data, deadline)
+            return len(data)
+
+    def ask(_: object) -> None:
+        nonlocal asked, deadline
+        asked, deadline = True, time.monotonic() + prompt_s
+
+    device = AdbDevice(Bridge(), banner="fedjoule")
+    longest_s = connect_s + prompt_s
+    attempt: Callable[..., object] = device.connect
+    try:
+        attempt(
+            [PythonRSASigner(key.public, key.private)],
+            transport_timeout_s=longest_s,
+            auth_timeout_s=longest_s,
+            read_timeout_s=longest_s,
+            auth_callback=ask,
+        )
+    except LinkRefused:
+        raise
+    except Exception as error:
+        if asked:
+            message = f"{name} does not trust this computer yet: {_PROMPT}"
+            raise LinkRefused(message) from error
+        if isinstance(error, LinkLost):
+            raise
+        message = f"{name} does not speak ADB as it should ({type(error).__name__}: {printable(error, 120)}); reconnect"
+        raise LinkLost(message) from error
+    return int(device.max_chunk_size)
