@@ -70,6 +70,11 @@ def parse_workloads(raw: bytes, file: str, folder: Path) -> tuple[Workload, ...]
         reason = "it is nested too deeply" if isinstance(error, RecursionError) else printable(error, 120)
         message = f"{file}: is not TOML: {reason}"
         raise ValueError(message) from error
+    return workloads_of(tree, file, folder)
+
+
+def workloads_of(tree: Mapping[str, Any], file: str, folder: Path) -> tuple[Workload, ...]:
+    """Return the workloads in TOML that was read; ``file`` is for messages. Raises ValueError, a line a problem."""
     entries = tree.get("workload")
     problems = [f"{file}: {printable(key)} is unknown; workloads are [[workload]]" for key in tree if key != "workload"]
     if not isinstance(entries, list) or not entries or not all(isinstance(entry, dict) for entry in entries):
