@@ -1,5 +1,6 @@
 """The folder of an emulated phone: its files under /proc and /sys, its properties, and the programs on its PATH."""
 
+import contextlib
 import os
 import platform
 import secrets
@@ -42,7 +43,8 @@ PROPERTIES = {
     "sys.boot_completed": "1",
 }
 FREQUENCIES_KHZ = ((300_000, 1_800_000), (300_000, 2_400_000))  # lowest and highest of each CPU
-BATTERY = "sys/class/power_supply/battery"
+# Android's own name; a shell may set it without root.
+SUSPEND_INPUT = "power.battery_input.suspended"
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,9 @@ class Phone:
         self.condition = condition or Condition()
         self.properties = {**PROPERTIES, **(properties or {})}
         self.supplies = supplies
+        self.life = 0  # how often it has been restarted
         self.clock = clocks.started(speed)
+        self._denied: set[str] = set()
         self._temporary = folder is None
         if folder is None:
             self.folder = Path(tempfile.mkdtemp(prefix="fedjoule-phone-")).resolve()
@@ -113,11 +117,14 @@ class Phone:
         target = self.path(inside)
         aside = target.with_name(f".{target.name}.{threading.get_ident()}")
         raw = content.encode() if isinstance(content, str) else content
+        mode = 0 if inside in self._denied else 0o644
         try:
-            aside.write_bytes(raw)
+            file = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
         except FileNotFoundError:
             target.parent.mkdir(parents=True, exist_ok=True)
-            aside.write_bytes(raw)
+            file = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
+        with os.fdopen(file, "wb") as opened:
+            opened.write(raw)
         os.replace(aside, target)
 
     def read(self, inside: str) -> str:
@@ -160,7 +167,8 @@ class Phone:
         self._show_condition()
 
     def deny(self, inside: str) -> None:
-        """Forbid the phone's shell to read a file."""
+        """Forbid the phone's shell to read a file, also when it is written anew."""
+        self._denied.add(inside)
         self.path(inside).chmod(0)
 
     def suspend(self, time_s: float) -> None:
@@ -173,6 +181,16 @@ class Phone:
         shutil.rmtree(self.path("run/load"), ignore_errors=True)
         self.path("run/battery_override").unlink(missing_ok=True)
         self._boot(uptime_s)
+        self.life += 1
+
+    def charges(self) -> bool:
+        """Return whether power comes in: it is plugged in, and nobody has suspended that by the property for it."""
+        if not self.condition.charging:
+            return False
+        try:
+            return self.read(f"run/prop/{SUSPEND_INPUT}") not in ("1", "true")
+        except FileNotFoundError:
+            return True
 
     def show_uptime(self) -> None:
         """Write /proc/uptime as it is now."""
@@ -251,28 +269,27 @@ class Phone:
 
     def _show_condition(self) -> None:
         now = self.condition
-        status = "Discharging" if not now.charging else "Full" if now.level == 100 else "Charging"
         for supply in self.supplies:
             folder = f"sys/class/power_supply/{supply}"
-            self.write(f"{folder}/status", f"{status}\n")
             self.write(f"{folder}/capacity", f"{now.level}\n")
             self.write(f"{folder}/temp", f"{round(now.temperature_c * 10)}\n")
-            self.show_uevent(supply)
-        self.write("sys/class/power_supply/usb/online", f"{int(now.charging)}\n")
+            self.show_supply(supply)
         self.write("run/settings/global/low_power", f"{int(now.low_power)}\n")
         self.write("run/screen", "on\n" if now.screen_on else "off\n")
         self.write("run/thermal_status", f"{now.thermal_status}\n")
 
-    def show_uevent(self, supply: str) -> None:
-        """Write a supply's ``uevent`` from its other files."""
-        folder = self.path(f"sys/class/power_supply/{supply}")
+    def show_supply(self, supply: str) -> None:
+        """Write what depends on whether power comes in, and a supply's ``uevent`` from its other files."""
+        charges = self.charges()
+        name = f"sys/class/power_supply/{supply}"
+        status = "Discharging" if not charges else "Full" if self.condition.level == 100 else "Charging"
+        self.write(f"{name}/status", f"{status}\n")
+        self.write("sys/class/power_supply/usb/online", f"{int(charges)}\n")
         lines = [f"POWER_SUPPLY_NAME={supply}"]
-        for name in _UEVENT:
-            try:
-                lines.append(f"POWER_SUPPLY_{name.upper()}={(folder / name).read_text().strip()}")
-            except OSError:
-                continue
-        self.write(f"sys/class/power_supply/{supply}/uevent", "\n".join(lines) + "\n")
+        for key in _UEVENT:
+            with contextlib.suppress(OSError):
+                lines.append(f"POWER_SUPPLY_{key.upper()}={self.read(f'{name}/{key}')}")
+        self.write(f"{name}/uevent", "\n".join(lines) + "\n")
 
 
 _UEVENT = (
