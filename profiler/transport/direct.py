@@ -8,10 +8,11 @@ from typing import Any, BinaryIO
 
 from profiler.names import printable
 from profiler.transport import shell, sync
+from profiler.transport.cable import Cable
 from profiler.transport.keys import Key, find_key
 from profiler.transport.link import Finished, LinkLost, LinkRefused
 from profiler.transport.packets import HEADER, MOST_PAYLOAD_BYTES, PacketStream
-from profiler.transport.wire import STALL_S, Wire, losing, read_exactly, remaining_s
+from profiler.transport.wire import STALL_S, Pipe, Wire, losing, read_exactly
 
 # Somebody has to find the phone, unlock it and read.
 PROMPT_S = 30.0
@@ -49,9 +50,8 @@ class AdbShellTransport:
             raise LinkRefused(_INSTALL) from error
         self._local_id = 0
         self._payload_bytes = 0
-        self._open = False
-        self._pipe: _SocketPipe | _CablePipe
-        self._pipe = _CablePipe(serial, self._name) if host is None else _SocketPipe(host, port, self._name)
+        self._host, self._port, self._serial = host, port, serial
+        self._pipe: Pipe | None = None
         self.reconnect()
 
     @property
@@ -89,26 +89,35 @@ class AdbShellTransport:
         """Open the link again. Raises LinkLost, LinkRefused."""
         self.close()
         connect_timeout_s, prompt_timeout_s = self._timeouts_s
-        self._pipe.connect(connect_timeout_s)
+        if self._host is None:
+            serial, usb = self._serial, _usb_transport()
+            pipe: Pipe = Cable(lambda: usb.find_adb(serial, None, connect_timeout_s), self._name)
+        else:
+            pipe = Wire.connect(self._host, self._port, connect_timeout_s, self._name)
         try:
-            self._payload_bytes = _shake_hands(self._pipe, self._key, connect_timeout_s, prompt_timeout_s, self._name)
+            self._payload_bytes = _shake_hands(pipe, self._key, connect_timeout_s, prompt_timeout_s, self._name)
         except BaseException:
-            self.close()
+            pipe.close()
             raise
-        self._open = True
+        self._pipe = pipe
 
     def close(self) -> None:
         """Close the link; closing twice is no error."""
-        self._open = False
-        self._pipe.close()
+        pipe, self._pipe = self._pipe, None
+        if pipe is not None:
+            pipe.close()
 
     def _use(self) -> AbstractContextManager[None]:
-        if not self._open:
-            message = f"{self._name} was lost or closed; reconnect"
-            raise LinkLost(message)
+        if self._pipe is None:
+            raise LinkLost(self._closed())
         return losing(self.close)
 
+    def _closed(self) -> str:
+        return f"{self._name} was lost or closed; reconnect"
+
     def _stream(self, service: str, deadline: float) -> PacketStream:
+        if self._pipe is None:
+            raise LinkLost(self._closed())
         self._local_id += 1
         most = 2 * self._payload_bytes  # adb-shell says half of what the phone takes, and never more than 64 KiB
         size = len(service.encode())
@@ -119,89 +128,6 @@ class AdbShellTransport:
 
     def _sync_stream(self) -> PacketStream:
         return self._stream("sync:", time.monotonic() + STALL_S)
-
-
-class _SocketPipe:
-    """A TCP connection to a phone."""
-
-    def __init__(self, host: str, port: int, name: str) -> None:
-        self._host, self._port, self._name = host, port, name
-        self._wire: Wire | None = None
-
-    def connect(self, timeout_s: float) -> None:
-        self._wire = Wire.connect(self._host, self._port, timeout_s, self._name)
-
-    def read_exactly(self, size: int, deadline: float) -> bytes:
-        return read_exactly(self._connected(), size, deadline)
-
-    def write(self, data: bytes, deadline: float) -> None:
-        self._connected().write(data, deadline)
-
-    def close(self) -> None:
-        if self._wire is not None:
-            self._wire.close()
-            self._wire = None
-
-    def _connected(self) -> Wire:
-        if self._wire is None:
-            message = f"{self._name} is closed; reconnect"
-            raise LinkLost(message)
-        return self._wire
-
-
-class _CablePipe:
-    """A USB cable to a phone, by libusb; nothing else may hold it, least of all an adb server."""
-
-    def __init__(self, serial: str | None, name: str) -> None:
-        self._serial, self._name = serial, name
-        self._cable: Any = None
-
-    def connect(self, timeout_s: float) -> None:
-        usb = _usb_transport()
-        try:
-            self._cable = usb.find_adb(self._serial, None, timeout_s)
-            self._cable.connect(timeout_s)
-        except Exception as error:
-            self.close()
-            raise self._failure(error) from error
-
-    def read_exactly(self, size: int, deadline: float) -> bytes:
-        data = b""
-        while len(data) < size:
-            data += self._transfer("bulk_read", size - len(data), deadline)
-        return data
-
-    def write(self, data: bytes, deadline: float) -> None:
-        while data:
-            data = data[self._transfer("bulk_write", data, deadline) :]
-
-    def close(self) -> None:
-        cable, self._cable = self._cable, None
-        if cable is not None:
-            try:
-                cable.close()
-            except Exception:
-                return  # a cable that was pulled out is closed enough
-
-    def _transfer(self, way: str, what: object, deadline: float) -> Any:
-        # libusb counts in milliseconds, and 0 of them mean for ever
-        timeout_s = max(remaining_s(deadline, self._name), 0.002)
-        try:
-            return getattr(self._cable, way)(what, timeout_s)
-        except Exception as error:
-            raise self._failure(error) from error
-
-    def _failure(self, error: Exception) -> LinkLost | LinkRefused:
-        # the names of libusb's errors, because the package may be missing
-        kind = type(getattr(error, "usb_error", None) or error).__name__
-        words = f"{kind}: {printable(error, 120)}"
-        if kind == "USBErrorAccess":
-            return LinkRefused(
-                f"{self._name}: no permission for the USB device; add udev rules for Android phones ({words})"
-            )
-        if kind == "USBErrorBusy":
-            return LinkRefused(f"{self._name}: another program holds the cable; run 'adb kill-server' ({words})")
-        return LinkLost(f"{self._name} does not answer over USB ({words}); is the cable in and USB debugging on?")
 
 
 def usb_phones() -> list[str]:
@@ -227,7 +153,7 @@ def _usb_transport() -> Any:
     return UsbTransport
 
 
-def _shake_hands(pipe: _SocketPipe | _CablePipe, key: Key, connect_s: float, prompt_s: float, name: str) -> int:
+def _shake_hands(pipe: Pipe, key: Key, connect_s: float, prompt_s: float, name: str) -> int:
     """Make the ADB connection on a fresh pipe and return how many bytes of payload the phone takes at least.
 
     What adb-shell 0.4.4 does here: it sends CNXN, signs the token of an AUTH, and offers the public key if the
@@ -256,7 +182,7 @@ def _shake_hands(pipe: _SocketPipe | _CablePipe, key: Key, connect_s: float, pro
             if numbytes > MOST_PAYLOAD_BYTES:
                 message = f"{name}: what came back is no ADB packet; is the port that of a phone?"
                 raise LinkLost(message)
-            data = pipe.read_exactly(numbytes, deadline)
+            data = read_exactly(pipe, numbytes, deadline)
             if numbytes == HEADER.size and data.startswith(b"STLS"):
                 message = f"{name}: {_TLS}"
                 raise LinkRefused(message)

@@ -9,26 +9,16 @@ limit and drop what does not fit into the socket, so these are ours.
 import struct
 import time
 from contextlib import suppress
-from typing import Protocol
 
 from profiler.names import printable
 from profiler.transport.link import LinkLost, LinkRefused
+from profiler.transport.wire import Pipe, read_exactly
 
 HEADER = struct.Struct("<6I")
 # adb-shell announces that we take this much, so more is no ADB.
 MOST_PAYLOAD_BYTES = 1 << 20
 _CLOSE_S = 2.0
 _COMMANDS = (b"OPEN", b"OKAY", b"WRTE", b"CLSE", b"SYNC", b"CNXN", b"AUTH", b"STLS")
-
-
-class Pipe(Protocol):
-    """What packets travel through: a socket or a cable."""
-
-    def read_exactly(self, size: int, deadline: float) -> bytes:
-        """Return ``size`` bytes, or raise LinkLost."""
-
-    def write(self, data: bytes, deadline: float) -> None:
-        """Send all of ``data``, or raise LinkLost."""
 
 
 def send_packet(pipe: Pipe, command: bytes, arg0: int, arg1: int, payload: bytes, deadline: float) -> None:
@@ -42,12 +32,12 @@ def send_packet(pipe: Pipe, command: bytes, arg0: int, arg1: int, payload: bytes
 
 def read_packet(pipe: Pipe, deadline: float) -> tuple[bytes, int, int, bytes]:
     """Return command, first and second argument and payload of the next packet. Raises LinkLost if it is no ADB."""
-    word, arg0, arg1, size, total, inverted = HEADER.unpack(pipe.read_exactly(HEADER.size, deadline))
+    word, arg0, arg1, size, total, inverted = HEADER.unpack(read_exactly(pipe, HEADER.size, deadline))
     command = word.to_bytes(4, "little")
     if command not in _COMMANDS or word ^ inverted != 0xFFFFFFFF or size > MOST_PAYLOAD_BYTES:
         message = "what came back is no ADB packet; is the port that of a phone? reconnect"
         raise LinkLost(message)
-    payload = pipe.read_exactly(size, deadline) if size else b""
+    payload = read_exactly(pipe, size, deadline) if size else b""
     if sum(payload) & 0xFFFFFFFF != total:
         message = "a packet came back damaged (wrong checksum); reconnect, and change the cable if it happens again"
         raise LinkLost(message)

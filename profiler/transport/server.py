@@ -6,13 +6,13 @@ import shutil
 import socket
 import subprocess
 import time
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from typing import Any, BinaryIO
 
 from profiler.names import printable
 from profiler.transport import shell, sync
 from profiler.transport.link import Finished, LinkLost, LinkRefused
-from profiler.transport.wire import STALL_S, Stream, Wire, losing, read_exactly
+from profiler.transport.wire import STALL_S, Wire, losing
 
 _SERIAL = re.compile(r"(?!-)[A-Za-z0-9._:\-\[\]]{1,128}")
 _TCP_SERIAL = re.compile(r".+:[0-9]{1,5}")
@@ -62,7 +62,7 @@ class AdbServerTransport:
         tag = shell.new_tag()
         line = shell.wrapped(command, tag)
         with self._use():
-            coded = CodedStream(self._stream(f"shell,v2,raw:{line}", deadline)) if self._has_codes else None
+            coded = shell.CodedStream(self._stream(f"shell,v2,raw:{line}", deadline)) if self._has_codes else None
             stream = coded or self._stream(f"shell:{line}", deadline)
             try:
                 reply = shell.read_reply(stream, tag, limit_bytes, deadline)
@@ -101,7 +101,7 @@ class AdbServerTransport:
         except LinkLost as error:
             if not _TCP_SERIAL.fullmatch(self._serial):
                 raise self._first(error, may_wait) from error
-            _ask(f"host:connect:{self._serial}", self._connect_timeout_s)
+            self._dial()
             try:
                 self._transport(self._connect_timeout_s).close()
             except LinkLost as again:
@@ -112,6 +112,12 @@ class AdbServerTransport:
             words = ""
         self._has_codes = "shell_v2" in words.split(",")
         self._open = True
+
+    def _dial(self) -> None:
+        """Let the server connect to the phone anew; one that it lost stays ``offline`` there until it is let go."""
+        with suppress(LinkRefused):  # it is not connected at all
+            _ask(f"host:disconnect:{self._serial}", self._connect_timeout_s)
+        _ask(f"host:connect:{self._serial}", self._connect_timeout_s)
 
     def _first(self, error: LinkLost, may_wait: bool) -> LinkLost | LinkRefused:
         """Return the error for a phone that is not there when it is wanted first: being offline needs a person."""
@@ -143,51 +149,6 @@ class AdbServerTransport:
 
     def _sync_stream(self) -> Wire:
         return self._stream("sync:", time.monotonic() + STALL_S)
-
-
-class CodedStream:
-    """The output inside a stream of ADB's second shell protocol, and the exit code once it has come.
-
-    Each packet there is a kind (1 output, 2 errors, 3 exit code), a little-endian size and that many bytes.
-    """
-
-    def __init__(self, inner: Stream) -> None:
-        self._inner = inner
-        self._left = 0
-        self.code: int | None = None
-
-    def read(self, most: int, deadline: float) -> bytes:
-        """Return between 1 and ``most`` bytes of output, none at the end of the stream."""
-        while not self._left:
-            if self.code is not None:
-                return b""
-            kind = self._inner.read(1, deadline)
-            if not kind:
-                return b""
-            size = int.from_bytes(read_exactly(self._inner, 4, deadline), "little")
-            if kind == b"\x03":
-                self.code = read_exactly(self._inner, size, deadline)[0] if 1 <= size <= 4 else None
-                return b""
-            if kind in (b"\x01", b"\x02"):
-                self._left = size
-            else:
-                message = f"the phone sent {printable(kind)} as the kind of output, which no ADB does; reconnect"
-                raise LinkLost(message)
-        piece = self._inner.read(min(most, self._left), deadline)
-        self._left -= len(piece)
-        return piece
-
-    def write(self, data: bytes, deadline: float) -> None:
-        """Send nothing: no command here has standard input."""
-        raise NotImplementedError
-
-    def has_answer(self) -> bool:
-        """Return whether there is something to read."""
-        return self._inner.has_answer()
-
-    def close(self) -> None:
-        """End the stream."""
-        self._inner.close()
 
 
 def server_place() -> tuple[str, int]:

@@ -8,14 +8,23 @@ import re
 import secrets
 import shlex
 from dataclasses import dataclass
+from typing import Protocol
 
-from profiler.transport.link import OutputTooLong
-from profiler.transport.wire import Stream
+from profiler.names import printable
+from profiler.transport.link import LinkLost, OutputTooLong
+from profiler.transport.wire import Pipe, read_exactly
 
-# Linux takes 131,072 bytes in one argument; quoting and the tag need some of them.
-LONGEST_COMMAND_BYTES = 100_000
+# An adb server takes 65,535 bytes in one request; the lines around the command need some of them.
+LONGEST_COMMAND_BYTES = 60_000
 _CODE = re.compile(rb"([0-9]{1,3})(\r?)\n")
 _LONGEST_CODE = 5
+
+
+class Readable(Protocol):
+    """What a reply can be read from."""
+
+    def read(self, most: int, deadline: float) -> bytes:
+        """Return between 1 and ``most`` bytes, none at the end."""
 
 
 @dataclass(frozen=True)
@@ -24,6 +33,43 @@ class Reply:
 
     output: bytes
     code: int | None
+
+
+class CodedStream:
+    """The output inside a stream of ADB's second shell protocol, and the exit code once it has come.
+
+    Each packet there is a kind (1 output, 2 errors, 3 exit code), a little-endian size and that many bytes.
+    """
+
+    def __init__(self, inner: Pipe) -> None:
+        self._inner = inner
+        self._left = 0
+        self.code: int | None = None
+
+    def read(self, most: int, deadline: float) -> bytes:
+        """Return between 1 and ``most`` bytes of output, none at the end of the stream."""
+        while not self._left:
+            if self.code is not None:
+                return b""
+            kind = self._inner.read(1, deadline)
+            if not kind:
+                return b""
+            size = int.from_bytes(read_exactly(self._inner, 4, deadline), "little")
+            if kind == b"\x03":
+                self.code = read_exactly(self._inner, size, deadline)[0] if 1 <= size <= 4 else None
+                return b""
+            if kind in (b"\x01", b"\x02"):
+                self._left = size
+            else:
+                message = f"the phone sent {printable(kind)} as the kind of output, which no ADB does; reconnect"
+                raise LinkLost(message)
+        piece = self._inner.read(min(most, self._left), deadline)
+        self._left -= len(piece)
+        return piece
+
+    def close(self) -> None:
+        """End the stream."""
+        self._inner.close()
 
 
 def checked_command(command: str) -> str:
@@ -55,10 +101,10 @@ def wrapped(command: str, tag: str) -> str:
     ``echo`` is built into every Android shell, ``printf`` is not.
     """
     quoted = shlex.quote(checked_command(command))
-    return f'exec 2>/dev/null; sh -c {quoted} </dev/null 2>&1; echo {tag[:16]}"{tag[16:]}:$?"'
+    return f'exec 2>/dev/null; (exec sh -c {quoted} </dev/null 2>&1); echo {tag[:16]}"{tag[16:]}:$?"'
 
 
-def read_reply(stream: Stream, tag: str, limit_bytes: int, deadline: float) -> Reply:
+def read_reply(stream: Readable, tag: str, limit_bytes: int, deadline: float) -> Reply:
     """Return what a ``wrapped`` command says, up to the tag or the end of the stream.
 
     Old devices turn every line end into CR LF on the way, the tag's too; then it is turned back. What comes after

@@ -61,7 +61,7 @@ def push(
         send_file(stream, content, aside, mode)
     except LinkLost:
         raise  # the device removes what it got itself
-    except OSError:
+    except (OSError, ValueError):
         stream.close()
         with suppress(LinkLost):
             run(f"rm -f {quoted_aside}")

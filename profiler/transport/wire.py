@@ -8,30 +8,34 @@ from contextlib import contextmanager, suppress
 from typing import Protocol
 
 from profiler.names import printable
-from profiler.transport.link import LinkLost, OutputTooLong
+from profiler.transport.link import LinkLost
 
 # No link is so slow that it takes longer than this for anything, and nothing waits longer on one that is silent.
 STALL_S = 30.0
 _SLOWEST_BYTES_PER_S = 2048.0
 
 
-class Stream(Protocol):
-    """Bytes to and from one service of a device; a ``deadline`` is a reading of ``time.monotonic``.
+class Pipe(Protocol):
+    """Bytes to and from a device; a ``deadline`` is a reading of ``time.monotonic``.
 
-    Every method but ``close`` raises LinkLost if the link is gone or the deadline has passed.
+    ``read`` and ``write`` raise LinkLost if the link is gone or the deadline has passed.
     """
 
     def read(self, most: int, deadline: float) -> bytes:
-        """Return between 1 and ``most`` bytes, none at the end of the stream."""
+        """Return between 1 and ``most`` bytes, none at the end."""
 
     def write(self, data: bytes, deadline: float) -> None:
         """Send all of ``data``."""
 
+    def close(self) -> None:
+        """Let go; closing twice is no error, and takes no time."""
+
+
+class Stream(Pipe, Protocol):
+    """A pipe to one service of a device."""
+
     def has_answer(self) -> bool:
         """Return whether the device has sent something that was not read yet."""
-
-    def close(self) -> None:
-        """End the stream; closing twice is no error."""
 
 
 def transfer_deadline(start: float, done_bytes: int) -> float:
@@ -53,11 +57,11 @@ def remaining_s(deadline: float, name: str) -> float:
     return left_s
 
 
-def read_exactly(stream: Stream, size: int, deadline: float) -> bytes:
-    """Return ``size`` bytes. Raises LinkLost if the stream ends before."""
+def read_exactly(pipe: Pipe, size: int, deadline: float) -> bytes:
+    """Return ``size`` bytes. Raises LinkLost if there are no more before."""
     data = bytearray()
     while len(data) < size:
-        piece = stream.read(min(size - len(data), 1 << 16), deadline)
+        piece = pipe.read(min(size - len(data), 1 << 16), deadline)
         if not piece:
             message = f"the device hung up after {len(data)} of {size} bytes; reconnect"
             raise LinkLost(message)
@@ -73,7 +77,7 @@ def losing(drop: Callable[[], None]) -> Iterator[None]:
     except LinkLost:
         drop()
         raise
-    except (OSError, OutputTooLong):  # the device said no, in full sentences
+    except (OSError, ValueError):  # the device said no in full sentences, or the caller asked for what is not possible
         raise
     except BaseException:
         drop()
