@@ -46,7 +46,7 @@ def read_benchmark(workload: Workload, lines: Lines, files: Mapping[str, bytes])
         ran_on = _PROCESSOR.get(forward.group("name").upper())
         if ran_on != "cpu":
             accelerator = forward.group("name")
-            coverage = "complete" if ran_on in (None, workload.processor) else "none"
+            coverage = "complete" if ran_on in (None, workload.processor) or workload.processor == "cpu" else "none"
         elif workload.processor != "cpu":
             coverage = "none"
         low = _LOW_PRECISION.get(forward.group("code"))
