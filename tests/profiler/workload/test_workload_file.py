@@ -1,4 +1,5 @@
 import hashlib
+import re
 import shlex
 from collections.abc import Callable
 from pathlib import Path
@@ -9,8 +10,11 @@ from hypothesis import strategies as st
 
 from profiler.names import has_control_characters
 from profiler.workload.builtin import builtin, builtin_names
+from profiler.workload.pattern_groups import GROUPS
+from profiler.workload.reading import read_output
+from profiler.workload.template import PLACEHOLDERS
 from profiler.workload.workload import READERS, Workload, command_line
-from profiler.workload.workload_file import MAX_BYTES, missing_files, parse_workloads, read_workloads
+from profiler.workload.workload_file import _KINDS, MAX_BYTES, missing_files, parse_workloads, read_workloads
 
 GOOD = """
 [[workload]]
@@ -264,3 +268,19 @@ def test_the_templates_cover_every_tool_and_are_not_changed_by_use() -> None:
         builtin("demo")["reader"] = "x"  # type: ignore[index]
     with pytest.raises(ValueError, match="template 'dmeo' is unknown; nearest: demo"):
         builtin("dmeo")
+
+
+PAGE = (Path(__file__).parents[3] / "docs" / "reference" / "workload.md").read_text()
+
+
+def test_the_page_names_every_key_template_reader_and_placeholder() -> None:
+    names = {*_KINDS, *builtin_names(), *READERS, *(f"{{{name}}}" for name in PLACEHOLDERS), *GROUPS}
+    assert {name for name in names if f"`{name}`" not in PAGE} == set()
+
+
+def test_the_examples_of_the_page_are_what_they_say(parse: Parse, workload: Callable[..., Workload]) -> None:
+    templates = [parse(text) for text in re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)]
+    assert [len(made) for made in templates] == [2, 6]
+    lines = "\n".join(line.strip() for line in PAGE.splitlines() if line.startswith("    {"))
+    reading = read_output(workload(processor="dsp"), lines.encode(), {})
+    assert (reading.mean_ms, reading.warmup_ms, reading.startup_ms, reading.problems) == (11, 20, 500, ())
