@@ -15,6 +15,9 @@ _COMMANDS = {
     "tables": "reports.commands.tables",
     "cost": "reports.commands.cost",
     "pipeline": "reports.commands.pipeline",
+    "devices": "reports.commands.devices",
+    "profile": "reports.commands.profile",
+    "demo-phone": "reports.commands.demo_phone",
     "completion": "reports.commands.completion",
 }
 
@@ -29,7 +32,7 @@ class _LazyGroup(click.Group):
         module = _COMMANDS.get(cmd_name)
         if module is None:
             return None
-        command = getattr(importlib.import_module(module), cmd_name)
+        command = getattr(importlib.import_module(module), cmd_name.replace("-", "_"))
         return command if isinstance(command, click.Command) else None
 
 
@@ -48,6 +51,8 @@ def cli() -> None:
       fedjoule tables --measurements my_phone.csv   your phone as further rows
       fedjoule cost --device xiaomi10 --dataset cifar10 --processor dsp
       fedjoule pipeline --scenario xiaomi10_cifar10 what overlapping the stages gains
+      fedjoule devices                              what can be measured from here
+      fedjoule profile --device ADDRESS -o phone.csv
     """
 
 

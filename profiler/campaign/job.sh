@@ -2,6 +2,7 @@
 # Started in its folder, which holds `settings` (written by the host, every value quoted). Leaves: samples, phases,
 # out.txt, state. It keeps the limits by itself, because the host may be gone.
 trap '' HUP
+cd "${0%/*}" || exit 1
 . ./settings
 mkdir started 2>/dev/null || exit 0 # a second start of the same job
 echo $$ >job.pid

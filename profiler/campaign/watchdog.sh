@@ -1,7 +1,9 @@
 # Puts changed settings back when the host has not renewed its lease: the host may be gone for good.
-# Started in the session's folder, which holds `lease` (a time on the device's clock) and `restore.sh`.
+# Started in the session's folder, which holds `lease` (whole seconds of the device's clock), `restore.sh`, and
+# `uptime_file` (where that clock is).
 trap '' HUP
-uptime="$1"
+cd "${0%/*}" || exit 1
+read -r uptime <uptime_file
 echo $$ >watchdog.pid
 while [ ! -e watchdog.stop ]; do
     read -r now rest <"$uptime"

@@ -70,7 +70,7 @@ class Device:
 
     def says(self, *names: str) -> str:
         """Return the first of the properties that is not empty, safe to print."""
-        return next((printable(value, 120) for name in names if (value := self.properties.get(name, ""))), "")
+        return next((printable(value, 120) for name in names if (value := self.properties.get(name, "").strip())), "")
 
     @property
     def emulated(self) -> bool:

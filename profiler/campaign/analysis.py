@@ -1,0 +1,314 @@
+"""From what a measurement left to its record: batches, energy, and whether it can be believed."""
+
+import hashlib
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from typing import Any
+
+from profiler.campaign.calibration import fixed_gauge, samples_of
+from profiler.campaign.measure import Lengths
+from profiler.campaign.phases import Phases, phases_of
+from profiler.campaign.plan import Measurement, Plan
+from profiler.campaign.record import FORMAT, Record
+from profiler.campaign.source import Source
+from profiler.device.accelerator import accelerator_of
+from profiler.device.device import Device
+from profiler.device.state import State
+from profiler.names import printable
+from profiler.power.energy import Energy, measure_energy
+from profiler.power.gauge import Gauge
+from profiler.power.latency import Latency, latency_of
+from profiler.power.samples import Samples, between
+from profiler.power.validity import Flag, charging_flags, is_valid, suspend_flags, throttle_flags, torn_flags
+from profiler.workload.reading import Reading, read_output
+from profiler.workload.workload import OUTPUT_NAME, Workload
+
+_MOST_STARTUP = 0.10  # share of the busy time that may be no batch (loading a model, say)
+
+
+@dataclass(frozen=True)
+class Situation:
+    """What a measurement was made with, and the device before and after it."""
+
+    campaign: str
+    plan: Plan
+    measurement: Measurement
+    device: Device
+    source: Source
+    gauge: Gauge | None
+    before: State
+    after: State
+    cooled: bool
+    lengths: Lengths
+    rate: float
+    hashes: Mapping[str, str]
+
+
+def analyse(situation: Situation, raw: Mapping[str, bytes]) -> Record:
+    """Return the record of a measurement. Whatever is wrong with it becomes a flag; nothing is raised for bad data."""
+    flags: list[Flag] = []
+    phases = _phases(raw, flags)
+    workload = situation.measurement.workload
+    reading = _reading(workload, raw, flags)
+    samples, gauge = _samples(situation, raw, flags)
+    latency = latency_of(reading.batch_ms) if reading is not None and reading.batch_ms is not None else None
+    energy: Energy | None = None
+    idle: dict[str, float] | None = None
+    if phases is not None and samples is not None and gauge is not None:
+        try:
+            if workload is None:
+                idle = _idle(samples, gauge, phases)
+            elif phases.busy_start_s is not None and phases.busy_end_s is not None:
+                energy = measure_energy(samples, gauge, phases.busy_start_s, phases.busy_end_s)
+        except ValueError as error:
+            flags.append(Flag("gap", "doubt", f"no energy: {error}"))
+    if energy is not None:
+        flags += [flag for flag in energy.flags if not (_is_host(situation) and flag.code == "implausible_power")]
+    flags += _state_flags(situation, phases, samples, gauge, reading, latency)
+    startup = _startup(phases, reading)
+    flags += _startup_flags(startup)
+    verdict = "valid" if not flags else "doubtful" if is_valid(tuple(flags)) else "invalid"
+    timing = _timing(reading, latency)
+    power = _energy(energy, idle, reading, startup)
+    return {
+        "format": FORMAT,
+        "tool": f"fedjoule {version('fedjoule')}",
+        "campaign": situation.campaign,
+        "measurement": situation.measurement.name,
+        "repetition": situation.measurement.repetition,
+        "plan": {"hash": situation.plan.hash, **situation.plan.as_data(), "workloads": len(situation.plan.workloads)},
+        "workload": _workload(workload, situation),
+        "device": _device(situation.device),
+        "provenance": "emulated" if situation.device.emulated else "measured",
+        "source": {"kind": situation.source.kind, "name": situation.source.name, "why": list(situation.source.why)}
+        | {"columns": dict(situation.source.columns), "range_uj": dict(situation.source.counter_range_uj)},
+        "gauge": asdict(situation.gauge) if situation.gauge is not None else None,
+        "clock_rate": situation.rate,
+        "lengths": asdict(situation.lengths),
+        "before": asdict(situation.before),
+        "after": asdict(situation.after),
+        "phases": asdict(phases) if phases is not None else None,
+        "timing": timing,
+        "energy": power,
+        "sampler": _sampler(raw),
+        "flags": [asdict(flag) for flag in flags],
+        "verdict": verdict,
+        "summary": _summary(timing, power, verdict, flags),
+        "raw": {name: hashlib.sha256(content).hexdigest() for name, content in sorted(raw.items())},
+    }
+
+
+def _phases(raw: Mapping[str, bytes], flags: list[Flag]) -> Phases | None:
+    state = raw.get("state", b"").decode("ascii", "replace").strip()
+    if state.partition(" ")[0] != "done":
+        flags.append(Flag("aborted", "invalid", printable(state.removeprefix("aborted ") or "it did not end", 120)))
+    try:
+        return phases_of(raw)
+    except ValueError as error:
+        flags.append(Flag("aborted", "invalid", str(error)))
+        return None
+
+
+def _reading(workload: Workload | None, raw: Mapping[str, bytes], flags: list[Flag]) -> Reading | None:
+    """Return what the workload printed; what it says against itself becomes a flag."""
+    if workload is None:
+        return None
+    code = raw.get("workload.rc", b"").decode("ascii", "replace").strip()
+    if code != "0":
+        flags.append(Flag("aborted", "invalid", f"the workload ended with code {printable(code or 'none', 20)}"))
+    try:
+        files = {name: raw[name] for name in workload.result_files if name in raw}
+        reading = read_output(workload, raw.get(OUTPUT_NAME, b""), files)
+    except ValueError as error:
+        flags.append(Flag("aborted", "invalid", str(error)))
+        return None
+    fell_back = reading.coverage in ("none", "partial")
+    flags += [Flag("fell_back_to_cpu" if fell_back else "aborted", "invalid", what) for what in reading.problems]
+    return reading
+
+
+def _samples(situation: Situation, raw: Mapping[str, bytes], flags: list[Flag]) -> tuple[Samples | None, Gauge | None]:
+    if situation.source.kind == "none":
+        return None, None
+    try:
+        samples = samples_of(raw, situation.source)
+    except ValueError as error:
+        flags.append(Flag("gap", "invalid", f"the samples cannot be read: {error}"))
+        return None, None
+    flags += torn_flags(samples)
+    return samples, situation.gauge if situation.gauge is not None else fixed_gauge(samples)
+
+
+def _state_flags(
+    situation: Situation,
+    phases: Phases | None,
+    samples: Samples | None,
+    gauge: Gauge | None,
+    reading: Reading | None,
+    latency: Latency | None,
+) -> list[Flag]:
+    flags: list[Flag] = []
+    before, after = situation.before, situation.after
+    slept = reading.suspended_s if reading is not None else None
+    if samples is not None:
+        flags += suspend_flags(samples, slept)
+    if before.suspends is not None and after.suspends is not None and after.suspends > before.suspends:
+        flags.append(Flag("suspended", "doubt", f"the device slept {after.suspends - before.suspends} times around it"))
+    if before.charging or after.charging:
+        flags.append(Flag("charging", "doubt", before.charging or after.charging))
+    if phases is not None and samples is not None and gauge is not None:
+        start_s = phases.busy_start_s if phases.busy_start_s is not None else phases.start_s
+        end_s = phases.busy_end_s if phases.busy_end_s is not None else phases.end_s
+        if situation.source.kind in ("sysfs", "perfetto"):
+            flags += charging_flags(samples, gauge, start_s, end_s)
+        flags += throttle_flags(samples, start_s, end_s, latency.trend if latency is not None else None)
+    if (before.thermal_status or 0) > 0 or (after.thermal_status or 0) > 0:
+        words = f"thermal status {before.thermal_status} before and {after.thermal_status} after"
+        flags.append(Flag("throttled", "doubt", words))
+    if not situation.cooled:
+        flags.append(Flag("drift", "doubt", "the device was warmer than at the first measurement"))
+    return flags
+
+
+def _startup(phases: Phases | None, reading: Reading | None) -> float:
+    """Return the share of the busy time in which no batch ran: starting, loading, ending."""
+    if phases is None or reading is None or phases.busy_start_s is None or phases.busy_end_s is None:
+        return 0.0
+    busy_ms = 1e3 * (phases.busy_end_s - phases.busy_start_s)
+    worked_ms = reading.mean_ms * (reading.batches or 0)
+    worked_ms += (reading.warmup_ms or reading.mean_ms) * (reading.warmup_batches or 0)
+    return min(1.0, max(0.0, 1 - worked_ms / busy_ms)) if busy_ms > 0 and worked_ms > 0 else 0.0
+
+
+def _startup_flags(startup: float) -> list[Flag]:
+    if startup <= _MOST_STARTUP:
+        return []
+    what = f"{startup:.0%} of the busy time is no batch (loading, say); run more batches"
+    return [Flag("disagreement", "doubt", what)]
+
+
+def _idle(samples: Samples, gauge: Gauge, phases: Phases) -> dict[str, float]:
+    """Return the idle power: mean of current times voltage, and its standard error from ten blocks."""
+    import numpy as np
+
+    inside = between(samples, phases.start_s + 2 * gauge.period_s, phases.end_s)
+    power_w = inside.column("current") * gauge.current_a_per_unit * gauge.discharge_sign
+    power_w = power_w * inside.column("voltage") * gauge.voltage_v_per_unit
+    power_w = power_w[np.isfinite(power_w)]
+    if len(power_w) < 20:
+        message = f"{len(power_w)} readings of the idle device; measure longer"
+        raise ValueError(message)
+    blocks = np.array([block.mean() for block in np.array_split(power_w, 10)])
+    error_w = float(blocks.std(ddof=1) / math.sqrt(len(blocks)))
+    return {"power_w": float(power_w.mean()), "power_error_w": error_w, "seconds": phases.end_s - phases.start_s}
+
+
+def _timing(reading: Reading | None, latency: Latency | None) -> dict[str, Any] | None:
+    if reading is None:
+        return None
+    parts = {
+        name: float(value if isinstance(value, float) else value.mean()) for name, value in reading.parts_ms.items()
+    }
+    said = {
+        "batches": reading.batches,
+        "warmup_batches": reading.warmup_batches,
+        "mean_ms": reading.mean_ms,
+        "std_ms": reading.std_ms,
+        "startup_ms": reading.startup_ms,
+        "parts_ms": parts,
+        "accuracy": reading.accuracy,
+        "loss": reading.loss,
+        "checksum": reading.checksum,
+        "accelerator": reading.accelerator,
+        "coverage": reading.coverage,
+        "suspended_s": reading.suspended_s,
+        "notes": list(reading.notes),
+    }
+    return said | ({"latency": asdict(latency)} if latency is not None else {})
+
+
+def _energy(
+    energy: Energy | None, idle: Mapping[str, float] | None, reading: Reading | None, startup: float
+) -> dict[str, Any] | None:
+    """Return the energy of the run and of one batch.
+
+    All energy over all batches counts start-up as if it drew nothing; mean power times a batch's time, as if it drew as
+    much as the load. The middle is taken, and their distance counts as an error.
+    """
+    if idle is not None:
+        return dict(idle)
+    if energy is None:
+        return None
+    data = asdict(energy)
+    del data["flags"]
+    batches = (reading.batches or 0) + (reading.warmup_batches or 0) if reading is not None else 0
+    if batches:
+        data["startup_share"] = startup
+        for kind in ("net", "gross"):
+            per_batch = 1e3 * data[f"{kind}_j"] / batches
+            own = 1e3 * data[f"{kind}_error_j"] / batches
+            data[f"{kind}_mj_per_batch"] = per_batch * (1 - startup / 2)
+            data[f"{kind}_mj_per_batch_error"] = math.hypot(own, per_batch * startup / 2 / math.sqrt(3))
+    return data
+
+
+def _workload(workload: Workload | None, situation: Situation) -> dict[str, Any] | None:
+    if workload is None:
+        return None
+    files = {file.name: situation.hashes.get(file.name, file.sha256) for file in workload.files}
+    names = ("name", "reader", "model", "dataset", "precision", "processor", "batch_size", "stage", "overlap")
+    more = ("empty_call", "command", "environment", "threads", "engine")
+    return {name: getattr(workload, name) for name in (*names, *more)} | {"files_sha256": files}
+
+
+def _device(device: Device) -> dict[str, Any]:
+    accelerator = accelerator_of(device)
+    return {
+        "title": device.title,
+        "soc": device.soc,
+        "abi": device.says("ro.product.cpu.abi"),
+        "android": device.says("ro.build.version.release", "os"),
+        "fingerprint": device.says("ro.build.fingerprint"),
+        "kernel": device.kernel,
+        "identity": device.identity,
+        "emulated": device.emulated,
+        "cores_max_khz": [core.max_khz for core in device.cores],
+        "accelerator": accelerator.words,
+        "accelerator_evidence": list(accelerator.evidence),
+    }
+
+
+def _sampler(raw: Mapping[str, bytes]) -> dict[str, float] | None:
+    """Return the sampler's own cost: rows, late rows, and its share of one core in percent."""
+    import re
+
+    name = "samples.cost" if "samples.cost" in raw else "dumps.cost"
+    text = raw.get(name, b"")[:1000].decode("ascii", "replace")
+    counts = re.match(r"rows (\d{1,9}) late (\d{1,9}) elapsed_cs (\d{1,12})\n", text)
+    times = re.findall(r"(\d{1,6})m(\d{1,2}\.\d{1,9})s", text)
+    if counts is None or not times or int(counts[3]) == 0:
+        return None
+    cpu_s = sum(60 * int(minutes) + float(seconds) for minutes, seconds in times)
+    elapsed_s = int(counts[3]) / 100
+    return {"rows": int(counts[1]), "late": int(counts[2]), "core_percent": 100 * cpu_s / elapsed_s}
+
+
+def _is_host(situation: Situation) -> bool:
+    return situation.source.kind == "powercap"
+
+
+def _summary(
+    timing: Mapping[str, Any] | None, energy: Mapping[str, Any] | None, verdict: str, flags: list[Flag]
+) -> str:
+    """Return the measurement in a line for a person."""
+    parts = []
+    if timing is not None:
+        parts.append(f"{timing['mean_ms']:.4g} ms per batch")
+    if energy is not None and "gross_mj_per_batch" in energy:
+        parts.append(f"{energy['gross_mj_per_batch']:.4g} mJ")
+    if energy is not None and "power_w" in energy:
+        parts.append(f"idle {energy['power_w']:.3g} W")
+    codes = ", ".join(dict.fromkeys(flag.code for flag in flags))
+    return ", ".join([*parts, verdict if not codes else f"{verdict} ({codes})"])

@@ -1,0 +1,159 @@
+"""A campaign: all measurements of a plan on one device, each finished one safe on disk before the next begins."""
+
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from profiler.campaign import restore
+from profiler.campaign.change import Change, not_restored
+from profiler.campaign.course import Course, Event, Tell, finished, running
+from profiler.campaign.journal import Entry, Journal
+from profiler.campaign.plan import Plan
+from profiler.campaign.record import Record, read_record
+from profiler.campaign.session import Session, device_clock_rate
+from profiler.campaign.source import Source, source_of
+from profiler.campaign.workspace import Workspace, release, stop_jobs
+from profiler.device.condition import Condition, conditions_of, refused
+from profiler.device.device import Device
+from profiler.power.gauge import Override
+from profiler.transport.link import LinkLost
+
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What a person chose beside the plan: conditions to allow, power source, changes, what is known of the gauge."""
+
+    allowed: frozenset[str] = frozenset()
+    source: str | None = None
+    supply: str | None = None
+    changes: tuple[Change, ...] = ()
+    override: Override = field(default_factory=Override)
+
+
+@dataclass(frozen=True)
+class Preview:
+    """What a campaign will do, before it does anything: the device, its power source, what speaks against measuring.
+
+    ``expected_s`` counts on our clock, ``rate`` is how fast the device's runs; ``finished`` measurements are skipped.
+    """
+
+    device: Device
+    source: Source
+    conditions: tuple[Condition, ...]
+    refusal: str
+    rate: float
+    expected_s: float
+    measurements: int
+    finished: int
+
+
+class AnotherCampaign(ValueError):
+    """A campaign is resumed with another plan or on another device."""
+
+
+def preview(session: Session, plan: Plan, choices: Choices, journal: Journal) -> Preview:
+    """Look at the device and return what the campaign will do. Changes nothing.
+
+    Raises AnotherCampaign if the journal is of another plan or device, ValueError for a source that cannot be read.
+    """
+    first = session.probe()
+    # Only an emulated phone's clock is compared with ours; it also gives a gauge the time to move.
+    rate = device_clock_rate(session, first.root) if first.emulated else 1.0
+    device = session.probe()
+    begun = journal.last("campaign")
+    if begun is not None:
+        _refuse_another(begun, plan, device)
+    source = source_of(device, choices.source, choices.supply, earlier=first)
+    campaign = str(begun["campaign"]) if begun is not None else ""
+    conditions = conditions_of(device, campaign, has_power=source.kind != "none")
+    total, done = len(plan.measurements()), len(finished(journal))
+    left_s = plan.expected_s * (total - done) / total
+    refusal = refused(conditions, choices.allowed)
+    return Preview(device, source, conditions, refusal, rate, left_s / rate, total, done)
+
+
+def run(
+    session: Session,
+    plan: Plan,
+    choices: Choices,
+    folder: Path,
+    journal: Journal,
+    seen: Preview,
+    tell: Tell = lambda _: None,
+    campaign: str | None = None,
+) -> list[Record]:
+    """Run what is left of a plan and return the records of all its measurements, in their order.
+
+    Whatever ends it, finished measurements stay, the device's settings are put back, and the next run goes on.
+    Raises OSError and ValueError for what the device or the plan does not allow, LinkLost if the device stays away.
+    """
+    begun = journal.last("campaign")
+    name = str(begun["campaign"]) if begun is not None else campaign or secrets.token_hex(6)
+    if begun is None:
+        device = seen.device
+        journal.append(
+            "campaign", campaign=name, plan=plan.hash, version=VERSION, title=device.title, identity=device.identity
+        )
+    workspace = Workspace(session, seen.device, name)
+    try:
+        restore.apply(session, workspace, journal, choices.changes, seen.device.uptime_s)
+        course = Course(session, workspace, plan, folder, journal, seen.device, seen.source, seen.rate, tell)
+        course.run(choices.override, choices.changes)
+    finally:
+        _leave(session, workspace, journal, tell)
+    journal.append("complete")
+    return records(folder, journal)
+
+
+def records(folder: Path, journal: Journal) -> list[Record]:
+    """Return the finished records in the order of the plan."""
+    return [read_record(folder / "records" / f"{name}.json") for name in sorted(finished(journal))]
+
+
+def undo(session: Session, journal: Journal, say: Callable[[str], None]) -> list[str]:
+    """Put back what a campaign left changed on a device and remove its folder; return what could not be put back.
+
+    Raises AnotherCampaign for another device than the campaign's.
+    """
+    device = session.probe()
+    begun = journal.last("campaign")
+    if begun is not None and begun.get("identity") != device.identity:
+        message = f"the campaign ran on {begun.get('title')}, this is {device.title}; connect the right device"
+        raise AnotherCampaign(message)
+    failed = restore.put_back(session, journal, say)
+    if begun is not None and not failed:
+        if running(journal) is not None:
+            stop_jobs(session, device, str(begun["campaign"]))
+        release(session, device, str(begun["campaign"]))
+        say("removed the campaign's folder and lock from the device")
+    return failed
+
+
+def _leave(session: Session, workspace: Workspace, journal: Journal, tell: Tell) -> None:
+    """Leave the device as it was. What still runs keeps its folder: the next run collects it."""
+    try:
+        _put_back(session, workspace, journal, tell)
+    except LinkLost as error:
+        tell(Event("warn", f"{error}; when the device is back: fedjoule profile resume, or restore"))
+
+
+def _put_back(session: Session, workspace: Workspace, journal: Journal, tell: Tell) -> None:
+    if not_restored(journal.entries):
+        for failed in restore.put_back(session, journal, lambda what: tell(Event("say", what))):
+            tell(Event("warn", f"could not put back: {failed}; run 'fedjoule profile restore'"))
+    if running(journal) is None and not not_restored(journal.entries):
+        workspace.close()
+
+
+def _refuse_another(begun: Entry, plan: Plan, device: Device) -> None:
+    if begun.get("plan") != plan.hash:
+        message = (
+            f"the campaign there was begun with plan {begun.get('plan')}, this is {plan.hash}; choose another output"
+        )
+        raise AnotherCampaign(message)
+    if begun.get("identity") != device.identity:
+        message = f"the campaign there was begun on {begun.get('title')}, this is {device.title}; choose another output"
+        raise AnotherCampaign(message)

@@ -1,0 +1,1 @@
+"""What a person sees of a device, of a campaign under way, and of what it measured."""

@@ -1,0 +1,207 @@
+"""A campaign from the command line: begun, resumed, put back, and made into a table."""
+
+import json
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import click
+
+from profiler.bundle import write_file
+from profiler.campaign.campaign import Choices, Preview, preview, records, run, undo
+from profiler.campaign.change import Change
+from profiler.campaign.journal import Journal
+from profiler.campaign.plan import Plan, plan_of_json, plan_to_json
+from profiler.campaign.record import Record
+from profiler.campaign.rows import Keep, Kind, rows_of
+from profiler.campaign.session import Session
+from profiler.names import printable
+from profiler.power.gauge import Override
+from profiler.sheet import read_bytes
+from profiler.table import write_table
+from profiler.transport.address import open_transport
+from reports.profile.preview import preview_lines
+from reports.profile.watch import watched
+
+_OPTIONS = "options.json"
+_PLAN = "plan.json"
+
+
+def folder_of(out: Path) -> Path:
+    """Return the folder in which a campaign keeps everything: ``phone.csv`` has ``phone.campaign``."""
+    return out.with_suffix(".campaign")
+
+
+def begin(options: Mapping[str, Any], choices: Choices, plan_of: Callable[[], Plan]) -> bool:
+    """Begin a campaign; return whether it came to its end. Raises ValueError if there is one already."""
+    out: Path = options["out"]
+    folder = folder_of(out)
+    if (folder / _PLAN).exists():
+        message = (
+            f"{printable(folder, 200)} holds a campaign; 'fedjoule profile resume {out}' goes on, or choose another -o"
+        )
+        raise ValueError(message)
+    if out.exists():
+        message = f"{printable(out, 200)} is there already; choose another -o, or move it away"
+        raise ValueError(message)
+    plan = plan_of()
+    with Session(lambda: open_transport(options["device"])) as session, Journal(folder) as journal:
+        started = _begun(session, plan, choices, options, folder, journal)
+    if not (folder / _PLAN).exists():  # only looked at
+        _remove_empty(folder)
+    return started
+
+
+def _begun(
+    session: Session, plan: Plan, choices: Choices, options: Mapping[str, Any], folder: Path, journal: Journal
+) -> bool:
+    if options["use"] is None and options["plan"] in ("table", "pipeline"):
+        _refuse_without_trainer(session)
+    seen = preview(session, plan, choices, journal)
+    _show(seen, plan, choices, options["out"], folder)
+    if options["only_preview"]:
+        return True
+    if seen.refusal:
+        raise ValueError(seen.refusal)
+    _ask(options["yes"])
+    write_file(folder / _PLAN, plan_to_json(plan).encode())
+    kept = {"device": options["device"], "keep": options["keep"], "energy": options["energy"], **_choices_data(choices)}
+    write_file(folder / _OPTIONS, json.dumps(kept, indent=1).encode())
+    return _run(session, plan, choices, options["out"], journal, seen, options["keep"], options["energy"])
+
+
+def go_on(out: Path, device: str | None, yes: bool) -> bool:
+    """Resume the campaign of ``out``; return whether it came to its end."""
+    folder = folder_of(out)
+    plan, kept = _read(folder)
+    choices = _choices_of(kept)
+    with Session(lambda: open_transport(device or kept["device"])) as session, Journal(folder) as journal:
+        seen = preview(session, plan, choices, journal)
+        _show(seen, plan, choices, out, folder)
+        if seen.refusal and seen.finished < seen.measurements:
+            raise ValueError(seen.refusal)
+        _ask(yes)
+        return _run(session, plan, choices, out, journal, seen, kept["keep"], kept["energy"])
+
+
+def put_back(out: Path, device: str | None) -> bool:
+    """Put back what the campaign of ``out`` changed on the device; return whether all of it could be."""
+    folder = folder_of(out)
+    _, kept = _read(folder)
+    with Session(lambda: open_transport(device or kept["device"])) as session, Journal(folder) as journal:
+        failed = undo(session, journal, lambda what: click.echo(printable(what, 300)))
+    for line in failed:
+        click.echo(f"fedjoule: could not put back: {printable(line, 300)}", err=True)
+    return not failed
+
+
+def write_again(out: Path, keep: Keep, energy: Kind) -> None:
+    """Write the table of a campaign from its records."""
+    folder = folder_of(out)
+    _, kept = _read(folder)
+    with Journal(folder) as journal:
+        found = records(folder, journal)
+    _write_rows(found, out, keep, energy, _choices_of(kept).changes)
+
+
+def _run(
+    session: Session, plan: Plan, choices: Choices, out: Path, journal: Journal, seen: Preview, keep: Keep, energy: Kind
+) -> bool:
+    folder = folder_of(out)
+    try:
+        with watched(sys.stderr is not None and sys.stderr.isatty()) as tell:
+            found = run(session, plan, choices, folder, journal, seen, tell)
+    except KeyboardInterrupt:
+        click.echo(
+            f"fedjoule: interrupted; finished measurements are kept, go on with: fedjoule profile resume {out}",
+            err=True,
+        )
+        return False
+    _write_rows(found, out, keep, energy, choices.changes)
+    return True
+
+
+def _write_rows(found: Sequence[Record], out: Path, keep: Keep, energy: Kind, changes: Sequence[Change]) -> None:
+    conditions = [change.words.replace(" = ", ": ") for change in changes]
+    rows = rows_of(found, keep, energy, conditions)
+    for line in rows.left_out:
+        click.echo(f"left out: {printable(line, 300)}", err=True)
+    if rows.left_out:
+        click.echo(
+            f"their records are kept; to use them: fedjoule profile table {out} --keep doubtful|invalid", err=True
+        )
+    if rows.table.empty:
+        message = f"no measurement became a row of {out}; see the reasons above"
+        raise ValueError(message)
+    write_file(out, write_table(rows.table).encode())
+    from reports.manifest import manifest
+    from reports.printout import printout
+    from reports.profile.result import result_table
+
+    about = manifest("fedjoule profile", {"keep": keep, "energy": energy}, ())
+    click.echo(printout([result_table(rows.table, out.name)], about, "terminal"), nl=False)
+    click.echo(f"wrote {out}: {len(rows.table)} row(s)")
+    if (rows.table["provenance"] == "emulated").any():
+        click.echo("These rows were timed under emulation: they show how it works and are refused as costs.")
+
+
+def _refuse_without_trainer(session: Session) -> None:
+    """Raise ValueError for a device that does not have the demo phone's trainer: it needs a workload."""
+    device = session.probe()
+    if "demo_trainer" not in device.tools:
+        message = (
+            f"{device.title} has nothing to train with; give --use NAME with your files in a plan "
+            "(docs/howto/measure_a_phone.md): fedjoule brings no program of its own yet"
+        )
+        raise ValueError(message)
+
+
+def _show(seen: Preview, plan: Plan, choices: Choices, out: Path, folder: Path) -> None:
+    for line in preview_lines(seen, plan, choices, out, folder):
+        click.echo(printable(line, 500), err=True)
+
+
+def _ask(yes: bool) -> None:
+    if not yes and sys.stdin is not None and sys.stdin.isatty() and sys.stderr.isatty():
+        click.confirm("start?", default=True, abort=True, err=True)
+
+
+def _choices_data(choices: Choices) -> dict[str, Any]:
+    data = asdict(choices)
+    return {**data, "allowed": sorted(choices.allowed)}
+
+
+def _choices_of(kept: Mapping[str, Any]) -> Choices:
+    from profiler.campaign.change import change_of
+
+    changes = tuple(change_of(entry["kind"], entry["name"], entry["value"]) for entry in kept["changes"])
+    override = Override(**kept["override"])
+    return Choices(frozenset(kept["allowed"]), kept["source"], kept["supply"], changes, override)
+
+
+def _read(folder: Path) -> tuple[Plan, dict[str, Any]]:
+    """Return the plan and options of a campaign. Raises ValueError if there is none, or it is damaged."""
+    if not (folder / _PLAN).exists():
+        message = (
+            f"{printable(folder, 200)} holds no campaign; begin one with: fedjoule profile --device ADDRESS -o FILE"
+        )
+        raise ValueError(message)
+    plan = plan_of_json(read_bytes(folder / _PLAN, 4 << 20, "plan (JSON)").decode("utf-8", "replace"))
+    try:
+        kept = json.loads(read_bytes(folder / _OPTIONS, 1 << 20, "options (JSON)"))
+        _choices_of(kept)
+        kept["device"], kept["keep"], kept["energy"]
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        message = f"{printable(folder / _OPTIONS, 200)} is damaged ({printable(error)}); start a new campaign"
+        raise ValueError(message) from error
+    return plan, kept
+
+
+def _remove_empty(folder: Path) -> None:
+    from profiler.campaign.journal import FILE
+
+    if (folder / FILE).stat().st_size == 0:
+        (folder / FILE).unlink()
+        folder.rmdir()
