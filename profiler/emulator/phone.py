@@ -42,6 +42,7 @@ PROPERTIES = {
     "ro.soc.model": "DEMO1",
     "sys.boot_completed": "1",
 }
+_ROOM_BYTES = 512 << 20
 FREQUENCIES_KHZ = ((300_000, 1_800_000), (300_000, 2_400_000))  # lowest and highest of each CPU
 # Android's own name; a shell may set it without root.
 SUSPEND_INPUT = "power.battery_input.suspended"
@@ -62,6 +63,16 @@ class Condition:
         if not 0 <= self.level <= 100 or not 0 <= self.thermal_status <= 6:
             message = f"level must be 0 to 100 and thermal_status 0 to 6 (got {self.level}, {self.thermal_status})"
             raise ValueError(message)
+
+
+def _fast_folder() -> Path | None:
+    """Return a folder in memory if there is one that programs may run from: renaming on a disk costs real writes."""
+    memory = Path("/dev/shm")
+    if os.environ.get("TMPDIR") or not os.access(memory, os.W_OK):
+        return None
+    found = os.statvfs(memory)
+    roomy = found.f_bavail * found.f_frsize > _ROOM_BYTES
+    return memory if roomy and not found.f_flag & os.ST_NOEXEC else None
 
 
 class Phone:
@@ -89,7 +100,7 @@ class Phone:
         self._denied: set[str] = set()
         self._temporary = folder is None
         if folder is None:
-            self.folder = Path(tempfile.mkdtemp(prefix="fedjoule-phone-")).resolve()
+            self.folder = Path(tempfile.mkdtemp(prefix="fedjoule-phone-", dir=_fast_folder())).resolve()
         else:
             folder.mkdir(parents=True, exist_ok=True)
             self.folder = folder.resolve()
@@ -171,6 +182,11 @@ class Phone:
         self._denied.add(inside)
         self.path(inside).chmod(0)
 
+    def program(self, name: str, text: str) -> None:
+        """Put a program on the phone's PATH, in place of one of the same name."""
+        self.write(f"system/bin/{name}", text)
+        self.path(f"system/bin/{name}").chmod(0o755)
+
     def suspend(self, time_s: float) -> None:
         """Let the phone have slept for ``time_s``: BOOTTIME jumps ahead of MONOTONIC."""
         self._set_clock(self.clock.suspended(time_s))
@@ -195,6 +211,19 @@ class Phone:
     def show_uptime(self) -> None:
         """Write /proc/uptime as it is now."""
         self.write("proc/uptime", f"{self.clock.boottime_s():.2f} {self.clock.boottime_s():.2f}\n")
+
+    def show_supply(self, supply: str) -> None:
+        """Write what depends on whether power comes in, and a supply's ``uevent`` from its other files."""
+        charges = self.charges()
+        name = f"sys/class/power_supply/{supply}"
+        status = "Discharging" if not charges else "Full" if self.condition.level == 100 else "Charging"
+        self.write(f"{name}/status", f"{status}\n")
+        self.write("sys/class/power_supply/usb/online", f"{int(charges)}\n")
+        lines = [f"POWER_SUPPLY_NAME={supply}"]
+        for key in _UEVENT:
+            with contextlib.suppress(OSError):
+                lines.append(f"POWER_SUPPLY_{key.upper()}={self.read(f'{name}/{key}')}")
+        self.write(f"{name}/uevent", "\n".join(lines) + "\n")
 
     def _set_clock(self, clock: clocks.PhoneClock) -> None:
         self.clock = clock
@@ -255,17 +284,13 @@ class Phone:
         programs = self.path("system/bin")
         programs.mkdir(parents=True, exist_ok=True)
         for stub in sorted((_HERE / "system_bin").iterdir()):
-            self._program(stub.name, stub.read_text())
+            self.program(stub.name, stub.read_text())
         trainer = shlex.join([sys.executable, "-S", "-E", str(_HERE / "demo_trainer.py")])
-        self._program("demo_trainer", f'#!/bin/sh\nFEDJOULE_ROOT=${{0%/system/bin/*}} exec {trainer} "$@"\n')
+        self.program("demo_trainer", f'#!/bin/sh\nFEDJOULE_ROOT=${{0%/system/bin/*}} exec {trainer} "$@"\n')
         if self.clock.speed != 1:
             milli = round(self.clock.speed * 1000)
             real = shutil.which("sleep") or "/bin/sleep"
-            self._program("sleep", _SLEEP.replace("@SLEEP@", real).replace("@MILLI@", str(milli)))
-
-    def _program(self, name: str, text: str) -> None:
-        self.write(f"system/bin/{name}", text)
-        self.path(f"system/bin/{name}").chmod(0o755)
+            self.program("sleep", _SLEEP.replace("@SLEEP@", real).replace("@MILLI@", str(milli)))
 
     def _show_condition(self) -> None:
         now = self.condition
@@ -277,19 +302,6 @@ class Phone:
         self.write("run/settings/global/low_power", f"{int(now.low_power)}\n")
         self.write("run/screen", "on\n" if now.screen_on else "off\n")
         self.write("run/thermal_status", f"{now.thermal_status}\n")
-
-    def show_supply(self, supply: str) -> None:
-        """Write what depends on whether power comes in, and a supply's ``uevent`` from its other files."""
-        charges = self.charges()
-        name = f"sys/class/power_supply/{supply}"
-        status = "Discharging" if not charges else "Full" if self.condition.level == 100 else "Charging"
-        self.write(f"{name}/status", f"{status}\n")
-        self.write("sys/class/power_supply/usb/online", f"{int(charges)}\n")
-        lines = [f"POWER_SUPPLY_NAME={supply}"]
-        for key in _UEVENT:
-            with contextlib.suppress(OSError):
-                lines.append(f"POWER_SUPPLY_{key.upper()}={self.read(f'{name}/{key}')}")
-        self.write(f"{name}/uevent", "\n".join(lines) + "\n")
 
 
 _UEVENT = (

@@ -101,7 +101,7 @@ async def _fail(stream: Stream, reason: str) -> None:
 
 
 def _reason(what: str, error: OSError) -> str:
-    return f"{what} failed: {os.strerror(error.errno or errno.EIO)}"
+    return f"{what}: {os.strerror(error.errno or errno.EIO)}"
 
 
 def _readable(real: Path) -> int:
@@ -119,7 +119,7 @@ async def _receive(stream: Stream, root: Path, path: str) -> None:
     try:
         file = _readable(inside(root, os.path.realpath(inside(root, path))))
     except OSError as error:
-        await _fail(stream, _reason("open", error))
+        await _fail(stream, _reason("open failed", error))
         return
     try:
         while chunk := os.read(file, _LARGEST_CHUNK):
@@ -128,7 +128,7 @@ async def _receive(stream: Stream, root: Path, path: str) -> None:
     except OSError as error:
         if isinstance(error, StreamClosed):
             raise
-        await _fail(stream, _reason("read", error))
+        await _fail(stream, _reason("read failed", error))
     finally:
         os.close(file)
 
@@ -196,5 +196,5 @@ def _write(file: int, chunk: bytes, *, full: bool) -> str:
         while view:
             view = view[os.write(file, view) :]
     except OSError as error:
-        return _reason("write", error)
+        return _reason("write failed", error)
     return ""
