@@ -54,6 +54,8 @@ def read(workload: Workload, lines: Lines, files: Mapping[str, bytes]) -> Readin
     else:
         reading = of_batches(np.array(events.each[level]) / 1e3)
     parts_ms, notes = _split(events)
+    if reading.batch_ms is not None and any(np.size(part) != reading.batches for part in parts_ms.values()):
+        parts_ms = {name: float(np.mean(part)) for name, part in parts_ms.items()}  # not of the same executions
     remote = events.averages or events.each
     coverage = None
     if workload.processor in ACCELERATORS and workload.processor != "gpu":  # the GPU backend makes no RPC

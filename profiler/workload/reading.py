@@ -107,6 +107,8 @@ def _judged(workload: Workload, reading: Reading) -> Reading:
         notes.append("the number of batches is the workload's; the output does not say it")
     if not SHORTEST_MS <= reading.mean_ms <= REAL["time_ms"]:
         problems.append(f"a batch of {reading.mean_ms:g} ms cannot be; is the program's clock too coarse?")
+    if batches == 0:
+        problems.append("the output says that no batch was measured")
     took = reading.accelerator or "an accelerator"
     if workload.processor in ACCELERATORS:
         if reading.coverage == "none":

@@ -39,6 +39,7 @@ def test_mnn_benchmark_gives_the_mean_of_its_model(read: Read) -> None:
     assert older.notes == ("MNN was allowed to compute in fp16, the workload is fp32",)
     alone = read("mnn_benchmark", ("[ - ] squeezenet", "skipped"), model="anything")
     assert alone.mean_ms == 6.46
+    assert "no batch was measured" in read("mnn_benchmark", ("loop = 10", "loop = 0")).problems[0]
     with pytest.raises(ValueError, match=r"expected '\[ - \] vgg.mnn"):
         read("mnn_benchmark", model="vgg")
 
@@ -178,7 +179,9 @@ def test_qnn_events_one_by_one_give_every_batch(workload: Callable[..., Any]) ->
     assert read_output(npu, events.encode(), {}).startup_ms == 17
     assert read_output(npu, b"done", {"output/profile.csv": table.encode()}).batches == 2
     with_program = table + '3,EXECUTE,3000,US,NETRUN,ROOT,"Graph 0: m"\n'
-    assert read_output(npu, with_program.encode(), {}).mean_ms == 3
+    reading = read_output(npu, with_program.encode(), {})
+    assert (reading.mean_ms, reading.batches) == (3, 1)
+    assert reading.parts_ms == {"transfer": pytest.approx(0.003), "train": pytest.approx(2.764)}, "means of two calls"
 
 
 def test_snpe_splits_a_call_into_transfer_and_work(read: Read) -> None:
