@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from scipy import stats
@@ -13,9 +14,15 @@ from profiler.power.samples import Array, Samples
 from profiler.power.series import Line, Series, series_of
 from profiler.power.validity import MOST_DISAGREEMENT, Flag, length_flags, power_flags
 
+Method = Literal["integral", "moments", "plateau"]
+
 # A value may be the mean over one period, come up to one period late, and stay for one.
 _TAIL_PERIODS = 3.0
 _MOST_MISSING = 0.10
+# Below this a gauge that averages cannot be told from one that shows moments.
+_FEWEST_PERIODS = 8
+# A value this near to idle or load is taken for it.
+_NEAR = 0.15
 # Idle powers that differ by this much of what the load draws are a flag.
 _MOST_DRIFT = 0.05
 
@@ -28,7 +35,8 @@ class Energy:
     power above idle where every value is of the load alone, ``plateau_net_j`` that times ``busy_s``. The naive values
     (trapezoid over the polls between start and end) and the charge counter's (NaN if it cannot say) are there for
     comparison. ``updates`` counts new values of the gauge under load, ``gaps_s`` the seconds of load without readings.
-    ``sampled`` says that the gauge showed no mixture of idle and load at the edges, so that the plateau was used.
+    ``method`` is how the net energy was found: the "integral"; that plus what a gauge that shows "moments" left out at
+    the edges; or the "plateau" times the duration, because readings are missing where the power steps.
     """
 
     busy_s: float
@@ -49,7 +57,7 @@ class Energy:
     charge_counter_error_j: float
     updates: int
     gaps_s: float
-    sampled: bool
+    method: Method
     flags: tuple[Flag, ...]
 
     @property
@@ -103,24 +111,29 @@ def measure_energy(samples: Samples, gauge: Gauge, start_s: float, end_s: float)
     gaps_s = missing_s if missing_s > 0.5 * poll_s else 0.0
     integral_j = series.integral_j(*window_s, baseline) + gaps_s * plateau.power_w
     plateau_j = plateau.power_w * busy_s
-    sampled = _shows_moments(series, baseline, plateau, start_s, end_s, period_s)
-    net_j = plateau_j if sampled else integral_j
+    edge_gaps_s = _missing_at_edges_s(series, start_s, end_s, period_s)
+    unseen_s = _missing_updates_s(series, baseline, plateau, start_s, end_s, period_s)
+    method: Method = "integral" if unseen_s is None else "moments"
+    if edge_gaps_s > 0.5 * poll_s:
+        method = "plateau"
+    net_j = plateau_j if method == "plateau" else integral_j + (unseen_s or 0.0) * plateau.power_w
     baseline_w = baseline.at(middle_s)
     gross_j = net_j + baseline_w * busy_s
 
-    beyond_s = 0.0 if sampled else window_s[1] - window_s[0] - busy_s
+    beyond_s = window_s[1] - window_s[0] - busy_s if method != "plateau" else 0.0
     idle_noise = max(level.noise_w2_s for level in (before, after) if level is not None)
-    measured_s = plateau.covered_s if sampled else busy_s - gaps_s
-    edge_gaps_s = _missing_at_edges_s(series, start_s, end_s, period_s)
+    measured_s = plateau.covered_s if method == "plateau" else busy_s - gaps_s
+    load_step_w, idle_step_w = _step_errors_w(samples, gauge, plateau, period_s)
     variance = {
         "noise of the load": plateau.noise_w2_s * (busy_s**2 / measured_s + gaps_s),
         "noise of the idle ends": idle_noise * beyond_s,
         "polls at the edges": (plateau.power_w * poll_s) ** 2 / 6,
-        "steps of the gauge": (_step_error_w(samples, gauge, plateau, period_s) * busy_s) ** 2,
-        "plateau against integral": 0.0 if sampled else ((plateau_j - integral_j) / 2) ** 2,
-        "gaps at the edges": (plateau.power_w * edge_gaps_s) ** 2 / 3,
+        "steps of the gauge": (load_step_w * busy_s) ** 2,
+        "plateau against integral": ((plateau_j - integral_j) / 2) ** 2 if method == "integral" else 0.0,
+        "two edges taken for steps": (_NEAR * period_s * plateau.power_w) ** 2 * 2 / 3 if method == "moments" else 0.0,
     }
     load = sum(variance.values())
+    baseline_error_w = float(np.hypot(baseline_error_w, idle_step_w))
     net_error_j = float(np.sqrt(load + (baseline_error_w * (busy_s + beyond_s)) ** 2))
     gross_error_j = float(np.sqrt(load + (baseline_error_w * beyond_s) ** 2))
     quantile = float(stats.t.ppf(0.975, plateau.freedom))
@@ -158,7 +171,7 @@ def measure_energy(samples: Samples, gauge: Gauge, start_s: float, end_s: float)
         charge_counter_error_j=charge.gross_error_j if charge is not None else float("nan"),
         updates=updates,
         gaps_s=gaps_s,
-        sampled=sampled,
+        method=method,
         flags=tuple(flags),
     )
 
@@ -173,24 +186,29 @@ def _baseline(before: Level, after: Level | None, middle_s: float) -> tuple[Line
     return Line(before.middle_s, before.power_w, slope), error_w
 
 
-def _shows_moments(
+def _missing_updates_s(
     series: Series, baseline: Line, plateau: Level, start_s: float, end_s: float, period_s: float
-) -> bool:
-    """Return whether no value around either edge lies between idle and load, as the mean of both would.
+) -> float | None:
+    """Return by how much a gauge that shows moments showed the load too short, or None if the gauge averages.
 
-    Of gauges that average, three quarters show one at one edge or the other; of those that do not the integral is as
-    good as the plateau, unless the load changes.
+    It shows moments if no value around either edge lies between idle and load, as the mean of both would. Three
+    quarters of gauges that average show one at one edge or the other; for the rest it makes no difference on average.
     """
-    if plateau.power_w <= 0:
-        return False
-    noise = np.sqrt(plateau.noise_w2_s / period_s) / plateau.power_w
-    margin = float(np.clip(4 * noise, 0.15, 0.4))
+    if plateau.power_w <= 0 or end_s - start_s < _FEWEST_PERIODS * period_s:
+        return None
+    noise = float(np.sqrt(plateau.noise_w2_s / period_s)) / plateau.power_w
+    margin = float(np.clip(4 * noise, _NEAR, 0.4))
+    reach_s = _TAIL_PERIODS * period_s
     for edge_s in (start_s, end_s):
-        power_w = series.within(edge_s, edge_s + _TAIL_PERIODS * period_s) - baseline.at(edge_s)
-        share = power_w / plateau.power_w
+        share = (series.within(edge_s, edge_s + reach_s) - baseline.at(edge_s)) / plateau.power_w
         if not np.isfinite(share).all() or np.any((share > margin) & (share < 1 - margin)):
-            return False
-    return True
+            return None
+    # As shown, the load lasts a whole number of updates, though it lasted a part of one less or more.
+    loaded = series.power_w > baseline.at((start_s + end_s) / 2) + plateau.power_w / 2
+    loaded &= (series.edges_s[1:] > start_s) & (series.edges_s[:-1] < end_s + reach_s)
+    at = np.flatnonzero(loaded)
+    missing_s = (end_s - start_s) - float(series.edges_s[at[-1] + 1] - series.edges_s[at[0]]) if len(at) else np.inf
+    return missing_s if abs(missing_s) < 1.2 * period_s else None
 
 
 def _missing_at_edges_s(series: Series, start_s: float, end_s: float, period_s: float) -> float:
@@ -204,19 +222,21 @@ def _missing_at_edges_s(series: Series, start_s: float, end_s: float, period_s: 
     return missing
 
 
-def _step_error_w(samples: Samples, gauge: Gauge, plateau: Level, period_s: float) -> float:
-    """Return the standard error from the fixed steps of current and voltage.
+def _step_errors_w(samples: Samples, gauge: Gauge, plateau: Level, period_s: float) -> tuple[float, float]:
+    """Return the standard errors of the load's and the idle power that come from the gauge's fixed steps.
 
-    A value is within half a step, evenly: step / sqrt 12. Noise s of the values evens that out by exp(-2 pi^2 s^2 /
-    step^2), the theory of dither; the voltage hardly has noise, so it counts in full.
+    A value is within half a step, evenly: step / sqrt 12. Noise s of the values evens that out under load by exp(-2
+    pi^2 s^2 / step^2), the theory of dither, where s is without what hopping between two steps makes (a step / 2). Idle
+    values and voltages hardly have noise, so their steps count in full.
     """
-    volts = float(np.nanmedian(readable(samples.column("voltage")))) * gauge.voltage_v_per_unit
-    amperes = float(np.nanmax(np.abs(readable(samples.column("current"))))) * gauge.current_a_per_unit
-    current_w = _step(readable(samples.column("current"))) * gauge.current_a_per_unit * volts
-    voltage_w = _step(readable(samples.column("voltage"))) * gauge.voltage_v_per_unit * amperes
-    if current_w > 0:
-        current_w *= float(np.exp(-2 * np.pi**2 * plateau.noise_w2_s / period_s / current_w**2))
-    return float(np.hypot(current_w, voltage_w) / np.sqrt(12))
+    current, voltage = readable(samples.column("current")), readable(samples.column("voltage"))
+    volts = float(np.nanmedian(voltage)) * gauge.voltage_v_per_unit
+    amperes = float(np.nanmax(np.abs(current))) * gauge.current_a_per_unit
+    idle_w = _step(current) * gauge.current_a_per_unit * volts
+    voltage_w = _step(voltage) * gauge.voltage_v_per_unit * amperes
+    noise_w2 = max(plateau.noise_w2_s / period_s - (idle_w / 2) ** 2, 0.0)
+    load_w = idle_w * float(np.exp(-2 * np.pi**2 * noise_w2 / idle_w**2)) if idle_w > 0 else 0.0
+    return float(np.hypot(load_w, voltage_w) / np.sqrt(12)), idle_w / float(np.sqrt(12))
 
 
 def _step(raw: Array) -> float:

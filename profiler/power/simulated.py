@@ -107,8 +107,8 @@ def simulate(
 ) -> Samples:
     """Return what polling such a gauge gives, from time 0 to ``record_s`` (as long idle after the load as before).
 
-    The gauge's clock and the polls have a random phase to the load, current and voltage are updated at different moments, times have
-    10 ms resolution and begin at ``origin_s``. The terminal voltage falls under load: V = V0 - I R.
+    The gauge's clock and the polls have a random phase to the load, current and voltage are updated at different
+    moments, times have 10 ms resolution and begin at ``origin_s``. The voltage falls under load: V = V0 - I R.
     """
     length = trace.end_s + trace.start_s if record_s is None else record_s
     polls = np.arange(rng.uniform(0.0, poll_s), length, poll_s)
