@@ -16,6 +16,7 @@ from profiler.transport.wire import STALL_S, Pipe, Wire, losing, read_exactly
 
 # Somebody has to find the phone, unlock it and read.
 PROMPT_S = 30.0
+_LEAST_PAYLOAD_BYTES = 4096
 _INSTALL = "measuring a phone needs adb-shell: pip install 'fedjoule[profile]'"
 _TLS = (
     "the phone wants a paired, encrypted connection (wireless debugging of Android 11 and later); pair it with 'adb "
@@ -119,7 +120,7 @@ class AdbShellTransport:
         if self._pipe is None:
             raise LinkLost(self._closed())
         self._local_id += 1
-        most = 2 * self._payload_bytes  # adb-shell says half of what the phone takes, and never more than 64 KiB
+        most = 2 * self._payload_bytes
         size = len(service.encode())
         if size >= most:
             message = f"the command is {size:,} bytes, this phone takes less than {most:,}; push it as a script"
@@ -217,4 +218,10 @@ def _shake_hands(pipe: Pipe, key: Key, connect_s: float, prompt_s: float, name: 
             raise
         message = f"{name} does not speak ADB as it should ({type(error).__name__}: {printable(error, 120)}); reconnect"
         raise LinkLost(message) from error
-    return int(device.max_chunk_size)
+    payload_bytes = int(device.max_chunk_size)  # half of what the phone takes, at most 64 KiB
+    if payload_bytes < _LEAST_PAYLOAD_BYTES // 2:
+        message = (
+            f"{name} takes packets of only {2 * payload_bytes} bytes, no ADB takes less than {_LEAST_PAYLOAD_BYTES}"
+        )
+        raise LinkLost(message)
+    return payload_bytes

@@ -52,8 +52,8 @@ class PacketStream:
         self._local_id = local_id
         self._remote_id: int | None = None
         self._payload_bytes = payload_bytes
-        self._inbox: list[bytes] = []  # one payload that was not acknowledged yet, or none
-        self._rest = b""
+        self._rest = b""  # of the last payload that came
+        self._owes = False  # its acknowledgement; until then no other may come
         self._acknowledged = False
         self._ended = False
         send_packet(pipe, b"OPEN", local_id, 0, service.encode() + b"\0", deadline)
@@ -66,29 +66,32 @@ class PacketStream:
     def read(self, most: int, deadline: float) -> bytes:
         """Return between 1 and ``most`` bytes, none at the end of the stream."""
         while not self._rest:
-            if self._inbox:
-                self._rest = self._inbox.pop()
-                self._send(b"OKAY", b"", deadline)
-            elif self._ended:
+            if self._ended:
                 return b""
-            else:
-                self._receive(deadline)
+            self._receive(deadline)
+        if self._owes:
+            self._owes = False
+            self._send(b"OKAY", b"", deadline)
         data, self._rest = self._rest[:most], self._rest[most:]
         return data
 
     def write(self, data: bytes, deadline: float) -> None:
-        """Send all of ``data`` in payloads the device can take, each acknowledged before the next."""
+        """Send all of ``data`` in payloads the device can take, each acknowledged before the next.
+
+        It stops where the device answers before it has everything, or hangs up: then it does not want the rest, and
+        may wait for its answer to be read.
+        """
         for start in range(0, len(data), self._payload_bytes):
             self._acknowledged = False
             self._send(b"WRTE", data[start : start + self._payload_bytes], deadline)
             while not self._acknowledged:
-                if self._ended:
-                    return  # what the device said before it hung up is the better error: it waits to be read
+                if self.has_answer():
+                    return
                 self._receive(deadline)
 
     def has_answer(self) -> bool:
         """Return whether a payload has arrived, or the end of the stream."""
-        return bool(self._rest or self._inbox) or self._ended
+        return bool(self._rest) or self._ended
 
     def close(self) -> None:
         """Tell the device that nobody reads any more; packets still under way are for no stream and are dropped."""
@@ -115,10 +118,7 @@ class PacketStream:
         elif command == b"OKAY":
             self._remote_id, self._acknowledged = remote_id, True
         elif command == b"WRTE" and self._remote_id is not None:
-            if self._inbox:
-                message = "the device sends without waiting for its turn, which no ADB does; reconnect"
-                raise LinkLost(message)
             if payload:
-                self._inbox.append(payload)
+                self._rest, self._owes = payload, True
             else:
                 self._send(b"OKAY", b"", deadline)

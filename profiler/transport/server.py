@@ -62,7 +62,8 @@ class AdbServerTransport:
         tag = shell.new_tag()
         line = shell.wrapped(command, tag)
         with self._use():
-            coded = shell.CodedStream(self._stream(f"shell,v2,raw:{line}", deadline)) if self._has_codes else None
+            # on a terminal, so that the command is hung up when the link goes, as it is without the server
+            coded = shell.CodedStream(self._stream(f"shell,v2,pty:{line}", deadline)) if self._has_codes else None
             stream = coded or self._stream(f"shell:{line}", deadline)
             try:
                 reply = shell.read_reply(stream, tag, limit_bytes, deadline)
