@@ -171,7 +171,9 @@ def _observation(row: Mapping[Any, Any]) -> Observation | None:
         return None
     batches = None if pd.isna(row["batches"]) else int(row["batches"])
     time_ms, std = float(row["time_ms"]), float(row["time_ms_std"])
-    error = _UNSTATED * time_ms if math.isnan(std) else std / math.sqrt(batches or 1)
+    # A spread over whole runs tells more than that of single batches, which do not see what two runs differ by.
+    repetitions = batches if pd.isna(row["runs"]) else int(row["runs"])
+    error = _UNSTATED * time_ms if math.isnan(std) else std / math.sqrt(repetitions or 1)
     energy = float(row["energy_mj"])
     return Observation(
         kind=kind,

@@ -34,6 +34,7 @@ COLUMNS = (
     "energy_mj_std",
     "power_idle_mw",
     "batches",
+    "runs",
     "conditions",
     "provenance",
     "source",
@@ -49,7 +50,7 @@ VOCABULARIES = {
 }
 # Column -> largest value: far beyond any phone, and small enough that no product of them overflows.
 REAL = {"time_ms": 1e9, "time_ms_std": 1e9, "energy_mj": 1e12, "energy_mj_std": 1e12, "power_idle_mw": 1e6}
-WHOLE = {"batch_size": 10**9, "batches": 10**12}
+WHOLE = {"batch_size": 10**9, "batches": 10**12, "runs": 10**6}
 SHORTEST_MS = 1e-6
 
 # Mean power of a phone while it works. Outside the first band a row is warned about; outside the second a unit

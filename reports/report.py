@@ -75,7 +75,8 @@ def read_measurements(paths: Iterable[Path]) -> tuple[dict[str, pd.DataFrame], t
 
 def build_report(request: Request) -> Report:
     """Return the report on ``request``: all files read and checked, everything computed, nothing written."""
-    own, inputs = read_measurements(request.measurements)
+    shown, inputs = read_measurements(request.measurements)
+    own = {name: table[table["provenance"] != "emulated"] for name, table in shown.items()}
     changes = request.changes
     if changes.pipelining.overlap != "as-measured":
         pipelining = replace(changes.pipelining, stages=measured_stages(own))
@@ -87,8 +88,8 @@ def build_report(request: Request) -> Report:
         measured, inputs = rounds_of(sheet), (*inputs, input_of(file_name(request.rounds), sheet.raw))
 
     tables = [batch_table(int(name)) for name in request.tables if name in ("1", "2", "3")]
-    if own and {"2", "3", "4"} & set(request.tables):
-        tables.append(own_batch_table(own))
+    if shown and {"2", "3", "4"} & set(request.tables):
+        tables.append(own_batch_table(shown))
     used: set[tuple[object, ...]] = set()
     for reading in request.wanted if "4" in request.tables else ():
         tables.append(table4(reading, changes))
@@ -104,8 +105,14 @@ def build_report(request: Request) -> Report:
         tables.append(claims_table(request.wanted[0]))
 
     warnings = [line for name, table in own.items() for line in plausibility_warnings(table, name)]
+    warnings += [
+        f"{name}: {len(table) - len(own[name])} row(s) timed under emulation are shown and go no further: they are no "
+        "phone's cost, so no row of Table 4 is computed from them; measure a real phone"
+        for name, table in shown.items()
+        if len(table) > len(own[name])
+    ]
     if "4" in request.tables:
-        warnings += [line for name in own for line in _unused(name, costs, used, measured)]
+        warnings += [line for name in own if len(own[name]) for line in _unused(name, costs, used, measured)]
     verdicts = [verdict for table in tables for verdict in _verdicts(table)]
     return Report(
         tables=tuple(tables),

@@ -187,7 +187,6 @@ def test_a_warning_about_power_goes_to_stderr_and_the_table_stands(fedjoule: Run
         (HEADER + "\n" + GOOD.replace("cpu", "tpu"), ["line 2", "processor = 'tpu'", "cpu, dsp, gpu, npu"]),
         (HEADER + "\n" + GOOD + "\n" + GOOD, ["line 3", "repeats an earlier row's key"]),
         (HEADER + "\n" + GOOD.replace("120", "0.12"), ["line 2", "energy_mj", "a unit of the two is wrong"]),
-        (HEADER + ",provenance\n" + GOOD + ",emulated", ["provenance = 'emulated'", "measure a real one"]),
         ("", ["is empty"]),
         ("\0\1\2", ["not a text file"]),
     ],
@@ -199,6 +198,17 @@ def test_a_bad_table_is_one_line_and_exit_2(
     done = fedjoule("tables", "--measurements", write(text), "--out", out)
     assert is_one_line_error(done, "phone.csv", *words), done.stderr
     assert not out.exists()
+
+
+def test_emulated_rows_are_shown_and_never_become_costs(fedjoule: Run, write: Write) -> None:
+    path = write(f"{HEADER},provenance\n{GOOD},emulated\n")
+    done = fedjoule("tables", "--table", "4", "--measurements", path)
+    assert done.returncode == 0
+    assert "1 row(s) timed under emulation are shown and go no further" in done.stderr
+    assert done.stdout.count("Pixel 8") == 1  # among the measured rows, nowhere else
+    assert "emulated" in next(line for line in done.stdout.splitlines() if "Pixel 8" in line)
+    refused = fedjoule("cost", "--measurements", path, "--device", "pixel 8")
+    assert is_one_line_error(refused, "provenance = 'emulated'", "measure a real one"), refused.stderr
 
 
 def test_a_200_mb_line_is_refused_at_once(fedjoule: Run, tmp_path: Path) -> None:

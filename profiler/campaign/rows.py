@@ -104,7 +104,7 @@ def _idle(runs: Sequence[Record]) -> dict[str, Any]:
 
 
 def _worked(runs: Sequence[Record], energy: Kind, conditions: Sequence[str], notes: list[str]) -> dict[str, Any]:
-    """Return the row of a workload. A standard deviation over the root of ``batches`` is the mean's standard error."""
+    """Return the row of a workload. A standard deviation over the root of ``runs`` is the mean's standard error."""
     workload = runs[0]["workload"]
     empty = bool(workload["empty_call"])
     counts = [int(run["timing"]["batches"]) for run in runs if run["timing"]["batches"]]
@@ -121,7 +121,8 @@ def _worked(runs: Sequence[Record], energy: Kind, conditions: Sequence[str], not
         "dataset": None if empty else workload["dataset"] or None,
         "batch_size": None if empty else workload["batch_size"],
         "time_ms": time_ms,
-        "time_ms_std": time_error * math.sqrt(batches or 1),
+        "time_ms_std": time_error * math.sqrt(len(runs)),
+        "runs": len(runs),
         "batches": batches,
     }
     notes.append(f"time +-{_percent(time_error, time_ms, len(runs))}")
@@ -133,7 +134,7 @@ def _worked(runs: Sequence[Record], energy: Kind, conditions: Sequence[str], not
         )
         if energy_mj > 0:
             row["energy_mj"] = energy_mj
-            row["energy_mj_std"] = energy_error * math.sqrt(batches or 1)
+            row["energy_mj_std"] = energy_error * math.sqrt(len(measured))
             row["power_idle_mw"] = 1e3 * sum(float(each["baseline_w"]) for each in measured) / len(measured)
             said.append(f"energy: {energy}")
             notes.append(f"energy +-{_percent(energy_error, energy_mj, len(measured))}")

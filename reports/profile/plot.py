@@ -76,7 +76,7 @@ def power_figure(record: Record, time_s: Array, power_w: Array) -> Figure:
     axis.set_xlabel("seconds of the device's clock")
     axis.set_ylabel("power (W)")
     axis.spines[["top", "right"]].set_visible(False)
-    axis.legend(loc="outside upper right", ncols=4, frameon=False, fontsize=7)
+    figure.legend(loc="outside lower center", ncols=4, frameon=False, fontsize=7)
     emulated = "EMULATED; " if record["provenance"] == "emulated" else ""
     title = f"{emulated}{printable(record['device']['title'], 40)}: {record['measurement']}\n{record['summary']}"
     figure.suptitle(printable(title.replace("\n", " | "), 200).replace(" | ", "\n"), fontsize=8)
