@@ -25,7 +25,7 @@ from profiler.power.validity import Flag, charging_flags, is_valid, suspend_flag
 from profiler.workload.reading import Reading, read_output
 from profiler.workload.workload import OUTPUT_NAME, Workload
 
-_MOST_STARTUP = 0.10  # share of the busy time that may be no batch (loading a model, say)
+_NO_STARTUP = 0.005  # a smaller share of the busy time is none
 
 
 @dataclass(frozen=True)
@@ -61,17 +61,15 @@ def analyse(situation: Situation, raw: Mapping[str, bytes]) -> Record:
             if workload is None:
                 idle = _idle(samples, gauge, phases)
             elif phases.busy_start_s is not None and phases.busy_end_s is not None:
-                energy = measure_energy(samples, gauge, phases.busy_start_s, phases.busy_end_s)
+                energy = measure_energy(samples, gauge, *_load(phases, reading))
         except ValueError as error:
             flags.append(Flag("gap", "doubt", f"no energy: {error}"))
     if energy is not None:
         flags += [flag for flag in energy.flags if not (_is_host(situation) and flag.code == "implausible_power")]
     flags += _state_flags(situation, phases, samples, gauge, reading, latency)
-    startup = _startup(phases, reading)
-    flags += _startup_flags(startup)
     verdict = "valid" if not flags else "doubtful" if is_valid(tuple(flags)) else "invalid"
     timing = _timing(reading, latency)
-    power = _energy(energy, idle, reading, startup)
+    power = _energy(energy, idle, reading)
     return {
         "format": FORMAT,
         "tool": f"fedjoule {version('fedjoule')}",
@@ -172,21 +170,24 @@ def _state_flags(
     return flags
 
 
-def _startup(phases: Phases | None, reading: Reading | None) -> float:
-    """Return the share of the busy time in which no batch ran: starting, loading, ending."""
-    if phases is None or reading is None or phases.busy_start_s is None or phases.busy_end_s is None:
-        return 0.0
-    busy_ms = 1e3 * (phases.busy_end_s - phases.busy_start_s)
-    worked_ms = reading.mean_ms * (reading.batches or 0)
-    worked_ms += (reading.warmup_ms or reading.mean_ms) * (reading.warmup_batches or 0)
-    return min(1.0, max(0.0, 1 - worked_ms / busy_ms)) if busy_ms > 0 and worked_ms > 0 else 0.0
+def _load(phases: Phases, reading: Reading | None) -> tuple[float, float, float]:
+    """Return when the batches began and ended, warm-up included, and the seconds of start-up before them.
 
-
-def _startup_flags(startup: float) -> list[Flag]:
-    if startup <= _MOST_STARTUP:
-        return []
-    what = f"{startup:.0%} of the busy time is no batch (loading, say); run more batches"
-    return [Flag("disagreement", "doubt", what)]
+    From the program's own clock if it tells, else the time that is no batch is taken to be at the start (loading).
+    """
+    start_s, end_s = phases.busy_start_s or 0.0, phases.busy_end_s or 0.0
+    if reading is None:
+        return start_s, end_s, 0.0
+    warmup_ms = (reading.warmup_ms or reading.mean_ms) * (reading.warmup_batches or 0)
+    if reading.run_window_s is not None and start_s <= reading.run_window_s[0] < reading.run_window_s[1] <= end_s:
+        startup_s = reading.run_window_s[0] - warmup_ms / 1e3 - start_s
+        end_s = reading.run_window_s[1]
+    else:
+        worked_ms = reading.mean_ms * (reading.batches or 0) + warmup_ms
+        startup_s = end_s - start_s - worked_ms / 1e3 if worked_ms > 0 else 0.0
+    if not _NO_STARTUP * (end_s - start_s) < startup_s < end_s - start_s:
+        return start_s, end_s, 0.0
+    return start_s + startup_s, end_s, startup_s
 
 
 def _idle(samples: Samples, gauge: Gauge, phases: Phases) -> dict[str, float]:
@@ -229,14 +230,8 @@ def _timing(reading: Reading | None, latency: Latency | None) -> dict[str, Any] 
     return said | ({"latency": asdict(latency)} if latency is not None else {})
 
 
-def _energy(
-    energy: Energy | None, idle: Mapping[str, float] | None, reading: Reading | None, startup: float
-) -> dict[str, Any] | None:
-    """Return the energy of the run and of one batch.
-
-    All energy over all batches counts start-up as if it drew nothing; mean power times a batch's time, as if it drew as
-    much as the load. The middle is taken, and their distance counts as an error.
-    """
+def _energy(energy: Energy | None, idle: Mapping[str, float] | None, reading: Reading | None) -> dict[str, Any] | None:
+    """Return the energy of the load, and of one batch: that of the load / (warm-up and measured batches)."""
     if idle is not None:
         return dict(idle)
     if energy is None:
@@ -245,12 +240,9 @@ def _energy(
     del data["flags"]
     batches = (reading.batches or 0) + (reading.warmup_batches or 0) if reading is not None else 0
     if batches:
-        data["startup_share"] = startup
         for kind in ("net", "gross"):
-            per_batch = 1e3 * data[f"{kind}_j"] / batches
-            own = 1e3 * data[f"{kind}_error_j"] / batches
-            data[f"{kind}_mj_per_batch"] = per_batch * (1 - startup / 2)
-            data[f"{kind}_mj_per_batch_error"] = math.hypot(own, per_batch * startup / 2 / math.sqrt(3))
+            data[f"{kind}_mj_per_batch"] = 1e3 * data[f"{kind}_j"] / batches
+            data[f"{kind}_mj_per_batch_error"] = 1e3 * data[f"{kind}_error_j"] / batches
     return data
 
 

@@ -71,7 +71,7 @@ class Energy:
         return self.gross_j - self.gross_half_width_j, self.gross_j + self.gross_half_width_j
 
 
-def measure_energy(samples: Samples, gauge: Gauge, start_s: float, end_s: float) -> Energy:
+def measure_energy(samples: Samples, gauge: Gauge, start_s: float, end_s: float, startup_s: float = 0.0) -> Energy:
     """Return the energy of the load that ran from ``start_s`` to ``end_s``, warm-up included, by the whole record.
 
         net   = integral of (power - baseline) from a poll before the start to three periods after the end
@@ -81,6 +81,8 @@ def measure_energy(samples: Samples, gauge: Gauge, start_s: float, end_s: float)
     the next. The baseline is the straight line through the mean powers of both idle sides. Where neither edge shows a
     mixture of idle and load, the gauge shows moments, and an update more or less would count as a whole period: then
     the plateau times the load's duration is taken. Seconds without readings under load count as its mean.
+    What ran in the ``startup_s`` before the load is neither idle nor load, and its tail cannot be told from the load's
+    head: then the plateau is taken, too.
     Raises ValueError if the load is not in the record or has not enough idle before it.
     """
     series = series_of(samples, gauge)
@@ -91,12 +93,13 @@ def measure_energy(samples: Samples, gauge: Gauge, start_s: float, end_s: float)
         message = f"the load ({start_s:.2f} to {end_s:.2f} s) must lie in the record ({first_s:.2f} to {last_s:.2f} s)"
         raise ValueError(message)
     # What the gauge shows first is of the time before the record.
-    settled_s = first_s + min(2 * period_s, (start_s - first_s) / 3)
-    before = level_of(series, settled_s, start_s - poll_s, period_s, clip=True)
+    idle_end_s = start_s - startup_s
+    settled_s = first_s + min(2 * period_s, (idle_end_s - first_s) / 3)
+    before = level_of(series, settled_s, idle_end_s - poll_s, period_s, clip=True)
     after = level_of(series, end_s + tail_s, last_s, period_s, clip=True)
     if before is None:
         message = (
-            f"the record has {start_s - first_s:.1f} s of readable idle before the load; start the sampler earlier"
+            f"the record has {idle_end_s - first_s:.1f} s of readable idle before the load; start the sampler earlier"
         )
         raise ValueError(message)
     middle_s = (start_s + end_s) / 2
@@ -114,7 +117,7 @@ def measure_energy(samples: Samples, gauge: Gauge, start_s: float, end_s: float)
     edge_gaps_s = _missing_at_edges_s(series, start_s, end_s, period_s)
     unseen_s = _missing_updates_s(series, baseline, plateau, start_s, end_s, period_s)
     method: Method = "integral" if unseen_s is None else "moments"
-    if edge_gaps_s > 0.5 * poll_s:
+    if edge_gaps_s > 0.5 * poll_s or startup_s > 0:
         method = "plateau"
     net_j = plateau_j if method == "plateau" else integral_j + (unseen_s or 0.0) * plateau.power_w
     baseline_w = baseline.at(middle_s)
