@@ -104,7 +104,7 @@ def _record(lines: Lines) -> _Record:
             _batch(record, entry)
         elif kind == "note" and len(record.notes) < _MOST_NOTES:
             record.notes.append(f"the program says: {printable(entry.get('what', ''), 200)}")
-        elif kind == "end" and record.end is None:
+        elif kind == "end":
             record.end = entry
     if record.backwards:
         record.problems.append("the clock of the batches runs backwards")

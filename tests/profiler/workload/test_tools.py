@@ -63,6 +63,15 @@ def test_mnn_training_leaves_out_the_first_line_of_an_epoch(read: Read) -> None:
     assert (reading.warmup_batches, reading.accuracy, reading.problems) == (9, None, ())
 
 
+@pytest.mark.parametrize("second", ["epoch: 1  1280", "epoch: 0  320", "epoch: 0  640"])
+def test_a_line_goes_on_only_within_its_epoch(second: str, workload: Callable[..., Any]) -> None:
+    rest = " / 60000 loss: 1 lr: 0.01 time: 60 ms / 10 iter\n"
+    training = workload(reader="mnn_train", precision="fp32", batch_size=64)
+    with pytest.raises(ValueError, match="after the first of an epoch"):
+        read_output(training, f"epoch: 0  640{rest}{second}{rest}".encode(), {})
+    assert read_output(training, f"epoch: 0  640{rest}epoch: 0  1280{rest}".encode(), {}).batches == 10
+
+
 def test_mnn_training_leaves_out_the_warm_up(read: Read) -> None:
     reading = read("mnn_train", warmup=11)
     assert (reading.batches, reading.warmup_batches) == (5, 29)
@@ -102,6 +111,12 @@ def test_executorch_sums_its_inputs_once(read: Read) -> None:
     assert (two.batches, two.mean_ms) == (150, 5.0)
 
 
+def test_executorch_cut_short_keeps_equal_inputs(workload: Callable[..., Any]) -> None:
+    out = b"100 inference took 500.0 ms, avg 5.0 ms\n" * 2
+    reading = read_output(workload(reader="executorch", stage="infer"), out, {})
+    assert (reading.batches, reading.mean_ms) == (200, 5)
+
+
 def test_executorch_lists_its_iterations(read: Read) -> None:
     rows = [f"I executorch : Iteration {i} of 4: {time} ms" for i, time in enumerate([9, 5, 6, 7])]
     text = "\n".join(["Model loaded in 12.5 ms.", *rows, "Model executed successfully 4 time(s) in 27 ms."])
@@ -134,6 +149,8 @@ def test_qnn_splits_a_call_into_transfer_and_work(read: Read) -> None:
     )
     assert newer.parts_ms["transfer"] == pytest.approx(0.320), "the outer accelerator time, if the inner is in cycles"
     assert read("qnn", batches_per_call=7).batches == 7
+    second = ("\nExecute Stats (Min)", "Graph 1 (other):\n    NetRun:  9000 us\n\nExecute Stats (Min)")
+    assert read("qnn", second).mean_ms == 2.952, "the first graph"
 
 
 def test_qnn_without_a_call_did_not_leave_the_cpu(read: Read) -> None:
@@ -213,6 +230,9 @@ def test_snpe_without_layers_needs_a_call(read: Read) -> None:
     assert read("snpe", bare, *none, processor="cpu").problems == ()
     assert read("snpe", bare, processor="cpu").problems
     assert read("snpe", bare, *none, processor="gpu").coverage is None
+    assert read("snpe", bare, processor="gpu").coverage == "none"
+    again = ("Layer Times:", "Total Inference Time: 9000 us\nLayer Times:")
+    assert read("snpe", again).mean_ms == 4.27, "the first average"
 
 
 def test_snpe_bench_gives_the_column_of_averages(workload: Callable[..., Any]) -> None:
