@@ -6,6 +6,7 @@ import shlex
 import threading
 import time
 import tracemalloc
+from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
@@ -25,45 +26,42 @@ class Link(Protocol):
     folder: str
 
 
-@pytest.mark.parametrize(
-    ("command", "code", "output"),
-    [
-        ("true", 0, b""),
-        ("false", 1, b""),
-        ("exit 7", 7, b""),
-        ("exit 255", 255, b""),
-        ("echo out; echo err >&2", 0, b"out\nerr\n"),
-        ("printf 'no line end'", 0, b"no line end"),
-        ("printf 'a\\r\\nb\\n\\n'", 0, b"a\r\nb\n\n"),
-        ("printf '\\001\\377\\000x'", 0, b"\x01\xff\x00x"),
-        ("echo shown # and not ; exit 3", 0, b"shown\n"),
-        ("echo first\nexit 4", 4, b"first\n"),
-        ("kill -9 $$", 137, b""),
-        ("exec sh -c 'exit 5'", 5, b""),
-        ("cat", 0, b""),
-        ("cat <<END\n$((1+1))\nEND", 0, b"2\n"),
-        ("echo ende\\", 0, b"ende\\\n"),
-        ("nosuchcommand_ 2>/dev/null", 127, b""),
-        ("", 0, b""),
-        (
-            "echo 'x:0'; echo 0123456789abcdef0123456789abcdef:9; exit 2",
-            2,
-            b"x:0\n0123456789abcdef0123456789abcdef:9\n",
-        ),
-    ],
-)
-def test_a_command_returns_its_exit_code_and_its_very_output(
-    link: Link, command: str, code: int, output: bytes
-) -> None:
-    assert link.transport.run(command) == Finished(code, output)
+COMMANDS = [
+    ("true", 0, b""),
+    ("false", 1, b""),
+    ("exit 7", 7, b""),
+    ("exit 255", 255, b""),
+    ("echo out; echo err >&2", 0, b"out\nerr\n"),
+    ("printf 'no line end'", 0, b"no line end"),
+    ("printf 'a\\r\\nb\\n\\n'", 0, b"a\r\nb\n\n"),
+    ("printf '\\001\\377\\000x'", 0, b"\x01\xff\x00x"),
+    ("echo shown # and not ; exit 3", 0, b"shown\n"),
+    ("echo first\nexit 4", 4, b"first\n"),
+    ("kill -9 $$", 137, b""),
+    ("exec sh -c 'exit 5'", 5, b""),
+    ("cat", 0, b""),
+    ("cat <<END\n$((1+1))\nEND", 0, b"2\n"),
+    ("echo ende\\", 0, b"ende\\\n"),
+    ("nosuchcommand_ 2>/dev/null", 127, b""),
+    ("", 0, b""),
+    (
+        "echo 'x:0'; echo 0123456789abcdef0123456789abcdef:9; exit 2",
+        2,
+        b"x:0\n0123456789abcdef0123456789abcdef:9\n",
+    ),
+]
+BROKEN = ["echo 'open", 'echo "open', "echo `open", "echo )", "( echo", "if", "done", "echo $(("]
 
 
-@pytest.mark.parametrize(
-    "command", ["echo 'open", 'echo "open', "echo `open", "echo )", "( echo", "if", "done", "echo $(("]
-)
-def test_what_is_no_command_has_an_exit_code_other_than_zero_and_harms_nothing(link: Link, command: str) -> None:
-    assert link.transport.run(command, timeout_s=10).code not in (0, None)
-    assert link.transport.run("echo fine") == Finished(0, b"fine\n")
+def test_a_command_returns_its_exit_code_and_its_very_output(link: Link) -> None:
+    for command, code, output in COMMANDS:
+        assert link.transport.run(command) == Finished(code, output), command
+
+
+def test_what_is_no_command_has_an_exit_code_other_than_zero_and_harms_nothing(link: Link) -> None:
+    for command in BROKEN:
+        assert link.transport.run(command, timeout_s=10).code != 0, command
+        assert link.transport.run("echo fine") == Finished(0, b"fine\n")
 
 
 @same_link
@@ -109,27 +107,21 @@ def test_what_stays_in_the_background_does_not_hold_up_the_command(link: Link) -
     assert time.monotonic() - start < 10
 
 
-@pytest.mark.parametrize("command", ["sleep 60", "while :; do echo .; sleep 0.05; done", "exec >&- 2>&-; sleep 60"])
-def test_a_command_that_takes_too_long_loses_the_link_at_its_deadline_even_if_it_talks(
-    link: Link, command: str
-) -> None:
-    start = time.monotonic()
-    with pytest.raises(LinkLost, match="reconnect"):
-        link.transport.run(command, timeout_s=0.4)
-    assert 0.3 < time.monotonic() - start < 5
-    for use in (
-        lambda: link.transport.run("true"),
-        lambda: link.transport.pull("/etc/hostname"),
-        lambda: link.transport.push(io.BytesIO(), f"{link.folder}/never"),
-    ):
+def test_a_command_that_takes_too_long_loses_the_link_at_its_deadline_even_if_it_talks(link: Link) -> None:
+    for command in ("sleep 60", "while :; do echo .; sleep 0.05; done", "exec >&- 2>&-; sleep 60"):
+        start = time.monotonic()
         with pytest.raises(LinkLost, match="reconnect"):
-            use()
-    link.transport.reconnect()
-    assert link.transport.run("echo back; ls", timeout_s=20).output.startswith(b"back\n")
-
-
-def test_silence_shorter_than_the_deadline_is_waited_out(link: Link) -> None:
-    assert link.transport.run("sleep 0.6; echo late", timeout_s=20) == Finished(0, b"late\n")
+            link.transport.run(command, timeout_s=0.25)
+        assert 0.2 < time.monotonic() - start < 5, command
+        for use in (
+            lambda: link.transport.run("true"),
+            lambda: link.transport.pull("/etc/hostname"),
+            lambda: link.transport.push(io.BytesIO(), f"{link.folder}/never"),
+        ):
+            with pytest.raises(LinkLost, match="reconnect"):
+                use()
+        link.transport.reconnect()
+        assert link.transport.run("echo back", timeout_s=20) == Finished(0, b"back\n")
 
 
 def test_a_closed_link_is_used_no_more_and_closing_it_twice_is_no_error(link: Link) -> None:
@@ -141,16 +133,17 @@ def test_a_closed_link_is_used_no_more_and_closing_it_twice_is_no_error(link: Li
     assert link.transport.run("true").code == 0
 
 
-def test_a_second_link_is_not_held_up_by_a_command_on_the_first(link: Link, opened: object) -> None:
-    assert callable(opened)
-    other: Link = opened(link.kind)
-    slow = threading.Thread(target=link.transport.run, args=("sleep 0.9",))
+def test_a_command_may_be_silent_and_does_not_hold_up_a_second_link(link: Link, opened: Callable[[str], Link]) -> None:
+    other = opened(link.kind)
+    replies: list[Finished] = []
+    slow = threading.Thread(target=lambda: replies.append(link.transport.run("sleep 0.8; echo late", timeout_s=20)))
     slow.start()
     start = time.monotonic()
     assert other.transport.run("true").code == 0
-    assert time.monotonic() - start < 0.7
+    assert time.monotonic() - start < 0.6
     other.transport.close()
     slow.join()
+    assert replies == [Finished(0, b"late\n")]
 
 
 @pytest.mark.parametrize("command", ["echo a\0b", "echo " + "x" * 70_000, "'" * 20_000])
@@ -217,12 +210,12 @@ def test_a_missing_file_a_folder_and_one_too_large_are_told_apart(link: Link) ->
     assert link.transport.run("true").code == 0
 
 
-@pytest.mark.parametrize("path", ["relative", "/a/../b", "/a b", "/a;touch x", "/a'", "/", "/a\n", "/$(id)", "/a//b"])
-def test_a_path_that_is_not_plain_never_leaves_this_computer(link: Link, path: str) -> None:
-    with pytest.raises(ValueError, match="device path"):
-        link.transport.push(io.BytesIO(), path)
-    with pytest.raises(ValueError, match="device path"):
-        link.transport.pull(path)
+def test_a_path_that_is_not_plain_never_leaves_this_computer(link: Link) -> None:
+    for path in ("relative", "/a/../b", "/a b", "/a;touch x", "/a'", "/", "/a\n", "/$(id)", "/a//b", "/" + "x" * 1000):
+        with pytest.raises(ValueError, match="device path"):
+            link.transport.push(io.BytesIO(), path)
+        with pytest.raises(ValueError, match="device path"):
+            link.transport.pull(path)
 
 
 def test_the_name_is_safe_to_print_and_says_how_the_device_is_reached(link: Link) -> None:
@@ -234,6 +227,6 @@ def test_the_name_is_safe_to_print_and_says_how_the_device_is_reached(link: Link
 def test_a_foreground_command_dies_with_its_link(link: Link, tmp_path: Path) -> None:
     mark = tmp_path / "survived"
     with pytest.raises(LinkLost):
-        link.transport.run(f"sleep 0.7; : >{mark}", timeout_s=0.2)
-    time.sleep(0.8)
+        link.transport.run(f"sleep 0.4; : >{mark}", timeout_s=0.1)
+    time.sleep(0.5)
     assert not mark.exists()

@@ -5,7 +5,7 @@ import subprocess
 from dataclasses import dataclass
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from profiler.transport.link import LinkLost, OutputTooLong
@@ -84,6 +84,7 @@ def test_the_tag_differs_each_time_and_no_echo_of_the_line_holds_it() -> None:
 
 
 @pytest.mark.parametrize("shell", ["sh", "bash", "mksh", "busybox sh"])
+@settings(max_examples=60)
 @given(command=st.text(st.sampled_from("ab'\"`\\$#;&|(){}<>\n !~*"), max_size=12))
 def test_no_command_breaks_out_of_its_word_in_any_shell(shell: str, command: str) -> None:
     """Its text is the one word after ``sh -c``, which is asked to print it here instead of running it."""
