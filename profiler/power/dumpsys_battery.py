@@ -91,10 +91,10 @@ def split_dumps(content: bytes) -> list[tuple[float, str]]:
     if len(marks) > MAX_DUMPS:
         message = f"there are {len(marks):,} dumps, at most {MAX_DUMPS:,} are read; measure for a shorter time"
         raise ValueError(message)
-    ends = [mark.start() for mark in marks[1:]] + [len(content)]
+    ends = [*(mark.start() for mark in marks[1:]), len(content)]
     return [
         (float(mark[1]), content[mark.end() : end].decode("utf-8", errors="replace"))
-        for mark, end in zip(marks, ends, strict=True)
+        for mark, end in zip(marks, ends, strict=False)  # without a mark there is an end too many
     ]
 
 
@@ -130,7 +130,7 @@ def samples_of_dumps(dumps: Iterable[tuple[float, str]]) -> Samples:
         good.append(dump)
     columns = {
         "charge": np.array([_or_nan(dump.charge_uah) for dump in good]),
-        "voltage": np.array([_or_nan(dump.voltage_v) * 1e6 for dump in good]),
+        "voltage": np.round(np.array([_or_nan(dump.voltage_v) * 1e6 for dump in good])),
         "level": np.array([_or_nan(dump.level_percent) for dump in good]),
     }
     if any(dump.current_ma is not None for dump in good):

@@ -36,7 +36,8 @@ class Energy:
     (trapezoid over the polls between start and end) and the charge counter's (NaN if it cannot say) are there for
     comparison. ``updates`` counts new values of the gauge under load, ``gaps_s`` the seconds of load without readings.
     ``method`` is how the net energy was found: the "integral"; that plus what a gauge that shows "moments" left out at
-    the edges; or the "plateau" times the duration, because readings are missing where the power steps.
+    the edges; or the "plateau" times the duration, because readings are missing where the power steps, or a
+    start-up came before.
     """
 
     busy_s: float
@@ -79,12 +80,16 @@ def measure_energy(samples: Samples, gauge: Gauge, start_s: float, end_s: float,
 
     A gauge's lag only moves energy in time, so an integral that reaches past the end has it all. Each value holds until
     the next. The baseline is the straight line through the mean powers of both idle sides. Where neither edge shows a
-    mixture of idle and load, the gauge shows moments, and an update more or less would count as a whole period: then
-    the plateau times the load's duration is taken. Seconds without readings under load count as its mean.
+    mixture of idle and load, the gauge shows moments, and an update more or less counts as a whole period: the part of
+    one by which the load as shown was shorter than it was is added at the plateau's power. Where readings are missing
+    at an edge, net is the plateau's power times the duration; other seconds without readings count as the plateau.
     What ran in the ``startup_s`` before the load is neither idle nor load, and its tail cannot be told from the load's
     head: then the plateau is taken, too.
     Raises ValueError if the load is not in the record or has not enough idle before it.
     """
+    if not 0 <= startup_s < np.inf:
+        message = f"startup_s must be 0 or more (got {startup_s})"
+        raise ValueError(message)
     series = series_of(samples, gauge)
     poll_s, period_s, busy_s = samples.poll_s, max(gauge.period_s, samples.poll_s), end_s - start_s
     tail_s = _TAIL_PERIODS * period_s + 2 * poll_s
@@ -147,7 +152,7 @@ def measure_energy(samples: Samples, gauge: Gauge, start_s: float, end_s: float,
     flags = [*length_flags(busy_s, period_s, updates), *power_flags(gross_j / busy_s, net_j / busy_s)]
     flags += _baseline_flags(before, after, plateau)
     flags += _gap_flags(gaps_s, edge_gaps_s, busy_s)
-    if abs(plateau_j - integral_j) > MOST_DISAGREEMENT * abs(net_j) + 2 * net_error_j:
+    if method != "plateau" and abs(plateau_j - integral_j) > MOST_DISAGREEMENT * abs(net_j) + 2 * net_error_j:
         what = f"plateau times duration says {plateau_j:.1f} J, the integral {integral_j:.1f} J"
         flags.append(Flag("disagreement", "doubt", what))
     if charge is not None and abs(charge.gross_j - gross_j) > (

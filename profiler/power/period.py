@@ -16,12 +16,14 @@ _STRAY = 0.02
 class GaugePeriod:
     """Seconds between two new values, from ``changes`` seen; ``at_most`` where polling was no faster than the gauge.
 
-    ``fit`` is the share of intervals that are whole multiples of the period, as far as polling can tell.
+    ``fit`` is the share of intervals that are whole multiples of the period, as far as polling can tell;
+    ``repeats`` is the share of updates that changed nothing: many may also mean that there is no even period.
     """
 
     period_s: float
     changes: int
     fit: float
+    repeats: float
     at_most: bool
 
 
@@ -71,7 +73,9 @@ def period_of(time_s: Array, values: Array) -> GaugePeriod | None:
         best = _comb(time_s, changed, poll_s)
         periods = np.maximum(np.round(apart / best), 1)
     fit = float(np.mean(np.abs(apart - periods * best) < width))
-    return GaugePeriod(max(float(best), poll_s), len(apart) + 1, fit, bool(best < 1.3 * poll_s))
+    return GaugePeriod(
+        max(float(best), poll_s), len(apart) + 1, fit, 1 - 1 / float(periods.mean()), bool(best < 1.3 * poll_s)
+    )
 
 
 def _comb(time_s: Array, changed: NDArray[np.intp], poll_s: float) -> float:

@@ -12,7 +12,7 @@ MAX_LINES = 1_000
 # A driver that could not read the chip often stores the error in the value: these are Linux error numbers.
 ERRNOS = frozenset({-1, -5, -6, -11, -16, -19, -22, -34, -61, -71, -95, -110, -121, -131})
 # Values at the ends of 32 bits, also after a conversion from micro to milli: "no such property".
-SENTINELS = frozenset({-(2**31), 2**31 - 1, -(2**31) // 1000, 2**31 // 1000, -(2**63), 2**63 - 1, 2**32 - 1})
+SENTINELS = frozenset({-(2**31), 2**31 - 1, -2_147_483, 2_147_483, -2_147_484, -(2**63), 2**63 - 1, 2**32 - 1})
 
 CURRENT_KEYS = ("CURRENT_NOW", "CURRENT_AVG")
 VOLTAGE_KEYS = ("VOLTAGE_NOW", "VOLTAGE_AVG")

@@ -156,8 +156,8 @@ def length_flags(busy_s: float, period_s: float, updates: int) -> tuple[Flag, ..
         flags.append(
             Flag("gauge_too_slow", severity, f"a load of {busy_s:.1f} s, with this gauge {least:.0f} s needed")
         )
-    if updates < 2:
-        flags.append(Flag("constant_gauge", "invalid", f"{updates} new values under load"))
+    if updates == 0:
+        flags.append(Flag("constant_gauge", "invalid", "no new value under load"))
     elif updates < FEWEST_UPDATES:
         flags.append(Flag("too_few_updates", "doubt", f"{updates} new values under load, at least {FEWEST_UPDATES}"))
     return tuple(flags)
