@@ -62,3 +62,17 @@ def fedjoule(tmp_path: Path) -> Run:
         )
 
     return run
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say how many faults the tests tried on links, disks, phones and hosts."""
+    reports = [report for each in terminalreporter.stats.values() for report in each if hasattr(report, "when")]
+    tried = [
+        value
+        for report in reports
+        if report.when == "call"
+        for name, value in report.user_properties
+        if name == "faults"
+    ]
+    if tried:
+        terminalreporter.write_line(f"faults tried in campaigns: {sum(tried)}")

@@ -3,7 +3,7 @@
 import hashlib
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from typing import Any
 
@@ -51,7 +51,7 @@ def analyse(situation: Situation, raw: Mapping[str, bytes]) -> Record:
     flags: list[Flag] = []
     phases = _phases(raw, flags)
     workload = situation.measurement.workload
-    reading = _reading(workload, raw, flags)
+    reading = _reading(workload, raw, flags, situation.lengths.batches)
     samples, gauge = _samples(situation, raw, flags)
     latency = latency_of(reading.batch_ms) if reading is not None and reading.batch_ms is not None else None
     energy: Energy | None = None
@@ -109,7 +109,9 @@ def _phases(raw: Mapping[str, bytes], flags: list[Flag]) -> Phases | None:
         return None
 
 
-def _reading(workload: Workload | None, raw: Mapping[str, bytes], flags: list[Flag]) -> Reading | None:
+def _reading(
+    workload: Workload | None, raw: Mapping[str, bytes], flags: list[Flag], asked: int | None
+) -> Reading | None:
     """Return what the workload printed; what it says against itself becomes a flag."""
     if workload is None:
         return None
@@ -122,6 +124,8 @@ def _reading(workload: Workload | None, raw: Mapping[str, bytes], flags: list[Fl
     except ValueError as error:
         flags.append(Flag("aborted", "invalid", str(error)))
         return None
+    if reading.batches is None:  # averages alone: as many as it was told to run
+        reading = replace(reading, batches=workload.batches_per_call or asked)
     fell_back = reading.coverage in ("none", "partial")
     flags += [Flag("fell_back_to_cpu" if fell_back else "aborted", "invalid", what) for what in reading.problems]
     return reading
