@@ -9,7 +9,7 @@ from profiler.campaign import restore
 from profiler.campaign.change import Change, not_restored
 from profiler.campaign.course import Course, Event, Tell, finished, running
 from profiler.campaign.journal import Entry, Journal
-from profiler.campaign.plan import Plan
+from profiler.campaign.plan import Plan, expected_s
 from profiler.campaign.record import Record, read_record
 from profiler.campaign.session import Session, device_clock_rate
 from profiler.campaign.source import Source, source_of
@@ -68,9 +68,9 @@ def preview(session: Session, plan: Plan, choices: Choices, journal: Journal) ->
         _refuse_another(begun, plan, device)
     source = source_of(device, choices.source, choices.supply, earlier=first)
     campaign = str(begun["campaign"]) if begun is not None else ""
-    conditions = conditions_of(device, campaign, has_power=source.kind != "none")
+    conditions = conditions_of(device, campaign)
     total, done = len(plan.measurements()), len(finished(journal))
-    left_s = plan.expected_s * (total - done) / total
+    left_s = expected_s(plan, 0.0 if source.kind == "none" else 1.0) * (total - done) / total
     refusal = refused(conditions, choices.allowed)
     return Preview(device, source, conditions, refusal, rate, left_s / rate, total, done)
 

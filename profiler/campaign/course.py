@@ -22,7 +22,7 @@ from profiler.workload.reading import read_output
 from profiler.workload.workload import OUTPUT_NAME, Workload
 
 _ATTEMPTS = 3
-_PILOT_BATCHES = 10
+_PILOT_BATCHES, _PILOT_S = 10, 5.0
 _COOL_PAUSE_S = 10.0
 _ENDS = ("finished", "gauge", "pilot", "lost")  # entries after which a started measurement runs no more
 
@@ -82,7 +82,8 @@ class Course:
         self._changes = changes
         self._gauge = self._calibrate(override)
         for measurement in self._plan.measurements():
-            if measurement.name not in finished(self._journal):
+            idle_for_nothing = measurement.workload is None and self._source.kind == "none"
+            if measurement.name not in finished(self._journal) and not idle_for_nothing:
                 self._measure(measurement)
             self._done += 1
 
@@ -110,7 +111,7 @@ class Course:
 
     def _measure(self, measurement: Measurement) -> None:
         """Run a measurement, judge it, and keep it."""
-        busy_s = self._plan.timing.busy_for(self._gauge.period_s if self._gauge is not None else 1.0)
+        busy_s = self._plan.timing.busy_for(self._period_s)
         done = self._until_kept(measurement, busy_s)
         campaign = str((self._journal.last("campaign") or {}).get("campaign", ""))
         after = state_of(self._session.probe())
@@ -123,6 +124,13 @@ class Course:
         self._journal.append("finished", measurement=measurement.name, sha256=sha256, verdict=record["verdict"])
         self._workspace.remove(f"{self._workspace.folder}/{measurement.name}")
         self._tell(Event("finish", f"{measurement.name}: {record['summary']}", self._done + 1, self._total))
+
+    @property
+    def _period_s(self) -> float:
+        """The period of the power source in seconds: 1 where it was not calibrated, 0 where there is no power."""
+        if self._gauge is not None:
+            return self._gauge.period_s
+        return 0.0 if self._source.kind == "none" else 1.0
 
     def _until_kept(self, measurement: Measurement, seconds: float) -> Run:
         """Run a measurement until it is whole; a lost one, as by a restart of the device, is run again."""
@@ -156,10 +164,11 @@ class Course:
                 raise ValueError(message) from error
         workload = measurement.workload
         batches = self._batches(workload, seconds) if workload is not None and measurement.repetition >= 0 else None
+        idle_s = self._plan.timing.idle_s
         if measurement.repetition < 0:
-            batches, idle_s = _PILOT_BATCHES, 1.0
-        else:
-            idle_s = self._plan.timing.idle_s
+            batches, idle_s = _PILOT_BATCHES, min(idle_s, 1.0)
+        elif self._source.kind == "none":
+            idle_s = min(idle_s, 1.0)  # without power there is no baseline to measure
         lengths = measure.Lengths(idle_s, seconds, batches)
         device, cooled = self._cool()
         restore.renew(self._workspace, device.uptime_s, 2 * (2 * idle_s + seconds) + restore.LEASE_MARGIN_S)
@@ -181,7 +190,7 @@ class Course:
         name = f"000-pilot-{workload.name}"
         known = self._journal.last("pilot", measurement=name)
         if known is None:
-            done = self._until_kept(Measurement(name, workload, -1), seconds=60.0)
+            done = self._until_kept(Measurement(name, workload, -1), seconds=_PILOT_S)
             files = {file: done.raw[file] for file in workload.result_files if file in done.raw}
             reading = read_output(workload, done.raw.get(OUTPUT_NAME, b""), files)
             self._journal.append("pilot", measurement=name, mean_ms=reading.mean_ms)

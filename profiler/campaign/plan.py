@@ -105,11 +105,6 @@ class Plan:
                 name = "idle" if workload is None else workload.name
                 yield Measurement(f"{number:03d}-{name}-r{repetition}", workload, repetition)
 
-    @property
-    def expected_s(self) -> float:
-        """The device's seconds that the plan takes, without cooling down, on a gauge that moves once a second."""
-        return expected_s(self, 1.0)
-
     def as_data(self) -> dict[str, Any]:
         """Return the plan as plain data, files by their hash: what a record keeps of it."""
         data: dict[str, Any] = json.loads(json.dumps(asdict(self), default=str))
@@ -145,8 +140,9 @@ def plan_of_json(text: str) -> Plan:
 
 
 def expected_s(plan: Plan, period_s: float) -> float:
-    """Return the device's seconds that ``plan`` takes on a gauge of ``period_s``, without cooling down."""
+    """Return the device's seconds that ``plan`` takes on a gauge of ``period_s`` (0: no power), without cooling down."""
     timing = plan.timing
-    working = len(plan.workloads) * (2 * timing.idle_s + timing.busy_for(period_s) + OVERHEAD_S)
-    idle = (2 * timing.idle_s + OVERHEAD_S) if plan.with_idle else 0.0
-    return 2 * timing.idle_s + timing.calibration_s + OVERHEAD_S + timing.repetitions * (working + idle)
+    idle_s = 2 * (timing.idle_s if period_s else min(timing.idle_s, 1.0)) + OVERHEAD_S
+    working = len(plan.workloads) * (idle_s + timing.busy_for(period_s))
+    calibration = idle_s + timing.calibration_s if period_s else 0.0
+    return calibration + timing.repetitions * (working + (idle_s if plan.with_idle and period_s else 0.0))

@@ -39,7 +39,8 @@ def rows_of(
     left_out: list[str] = []
     for record in records:
         if KEEPS.index(record["verdict"]) > worst or not _has_figure(record):
-            left_out.append(f"{record['measurement']}: {record['summary']}")
+            why = record["summary"] if _has_figure(record) or record["flags"] else "nothing of it was read"
+            left_out.append(f"{record['measurement']}: {why}")
         else:
             groups.setdefault(_name(record), []).append(record)
     missing: dict[str, int] = {}

@@ -23,8 +23,6 @@ CODES = {
     "battery-override": "somebody froze what Android believes of the battery",
     "no-space": "less than 64 MiB are free",
     "locked": "another campaign holds the device",
-    "no-power": "no power source can be read: latency only",
-    "clock": "the device's clock is not ours",
 }
 
 
@@ -36,7 +34,7 @@ class Condition:
     what: str
 
 
-def conditions_of(device: Device, campaign: str = "", has_power: bool = True) -> tuple[Condition, ...]:
+def conditions_of(device: Device, campaign: str = "") -> tuple[Condition, ...]:
     """Return everything that speaks against measuring on this device now.
 
     ``campaign`` is the one that may hold the device's lock.
@@ -56,8 +54,6 @@ def conditions_of(device: Device, campaign: str = "", has_power: bool = True) ->
     if device.locked_by and not _same_campaign(device, campaign):
         what = f"campaign {device.locked_by.split(' ')[0]} holds the device; 'fedjoule profile restore' frees it"
         found.append(Condition("locked", what))
-    if not has_power:
-        found.append(Condition("no-power", "no power source can be read; there will be latency only"))
     return tuple(found)
 
 

@@ -68,7 +68,7 @@ def _facts(device: Device, link: Transport) -> list[tuple[str, str]]:
     ]
     if device.emulated:
         facts.insert(0, ("emulated", "what is timed here is no device's cost"))
-    against = conditions_of(device, has_power=source.kind != "none")
+    against = conditions_of(device)
     facts += [("against", f"{each.what} [{each.code}]") for each in against]
     return facts
 
