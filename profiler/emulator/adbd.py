@@ -105,9 +105,15 @@ class EmulatedDevice:
 
     def shell(self) -> Shell:
         """How command lines are run on this device."""
-        returns = self.options.returns_and_newlines
-        path, environment = self.options.shell_path, self.phone.environment()
-        return Shell(path, environment, self.phone.folder, self._running, returns, self.intercept)
+        return Shell(
+            self.options.shell_path,
+            self.phone.environment(),
+            self.phone.folder,
+            self._running,
+            self.options.returns_and_newlines,
+            self.options.loses_tail,
+            self.intercept,
+        )
 
     async def _run(self, listening: socket.socket, ready: threading.Event) -> None:
         obey_file_modes()

@@ -40,6 +40,7 @@ class Options:
     wants_tls: bool = False  # Android 11's wireless debugging
     wants_key: bool = False  # a client must prove that it has a known key
     accepts_new_keys: bool = True  # somebody taps "allow"
+    loses_tail: bool = False  # a terminal whose unread output goes with its shell, as real ones lose it now and then
     latency_s: float = 0.0
     payload_bytes: int = 1 << 20
     shell_path: str = "/bin/sh"

@@ -32,6 +32,7 @@ class Shell:
     folder: Path
     running: set[asyncio.Task[int]]
     returns_and_newlines: bool = False
+    loses_tail: bool = False
     intercept: Intercept | None = None
 
 
@@ -170,7 +171,7 @@ async def _on_terminal(stream: Stream, shell: Shell, command: str, *, packets: b
             await _write_fd(ours, content)
 
         async def pump() -> None:
-            while chunk := await _read_fd(ours):
+            while (chunk := await _read_fd(ours)) and not (shell.loses_tail and theirs < 0):
                 await stream.write(_packet(_STDOUT, chunk) if packets else chunk)
 
         async def let_go() -> None:

@@ -272,6 +272,29 @@ def test_many_streams_run_side_by_side_and_too_many_are_refused(device: Emulated
     assert [bool(stream) for stream in streams] == [True] * 100 + [False] * 2
 
 
+@pytest.mark.parametrize("service", ["shell:", "shell,v2,pty:"])
+def test_a_terminal_may_lose_what_was_not_read_when_its_shell_ends(
+    service: str, phone: Phone, connect: Connect
+) -> None:
+    def read_slowly(device: EmulatedDevice, command: str) -> bytes:
+        client = connect(device)
+        client.greet()
+        stream = client.open(f"{service}{command}")
+        time.sleep(0.2)
+        found = b""
+        while b"END" not in found and (message := client.receive()[0]).command == WRTE:
+            found += message.payload
+            client.send(OKAY, 1, stream)
+        return found
+
+    long = "printf %09000d 0; echo END"
+    for loses in (False, True):
+        with EmulatedDevice(phone, options=Options(loses_tail=loses)) as device:
+            assert (b"END" in read_slowly(device, long)) is not loses
+            # A shell that stays until it is hung up loses nothing.
+            assert b"END" in read_slowly(device, f"{long}; read _")
+
+
 def test_latency_is_added_to_every_message(phone: Phone, connect: Connect) -> None:
     with EmulatedDevice(phone, options=Options(latency_s=0.05)) as device:
         client = connect(device)
