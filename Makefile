@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 INPUTS := pyproject.toml constraints.txt
 
-.PHONY: tables test check format bench wheel clean
+.PHONY: tables test check format bench conformance wheel clean
 
 tables: $(VENV)/.run ## the paper's Tables 1-4 from the published measurements, also as files in out/tables
 	$(BIN)/fedjoule tables --check --out out/tables
@@ -27,6 +27,9 @@ bench: $(VENV)/.dev ## benchmarks, as ratios against a peer in the same run
 	$(BIN)/python benchmarks/recost.py
 	$(BIN)/python benchmarks/pipeline.py
 	$(BIN)/python benchmarks/startup.py
+
+conformance: $(VENV)/.dev ## our links against Debian's adb, Android's adbd and adbkit; installs what it needs if it may
+	BIN=$(abspath $(BIN)) bash tests/conformance/run.sh
 
 wheel: $(VENV)/.dev ## build the wheel, install it in a new environment, run it outside the checkout
 	BIN=$(abspath $(BIN)) PYTHON=$(PYTHON) bash tests/wheel_install.sh

@@ -25,6 +25,7 @@ from profiler.power.validity import Flag, charging_flags, is_valid, suspend_flag
 from profiler.workload.reading import Reading, read_output
 from profiler.workload.workload import OUTPUT_NAME, Workload
 
+_MOST_WORKED, _CLOCK_S = 1.02, 0.05  # batches may fill the busy time by so much, clocks differ by so much
 _NO_STARTUP = 0.005  # a smaller share of the busy time is none
 
 
@@ -67,6 +68,7 @@ def analyse(situation: Situation, raw: Mapping[str, bytes]) -> Record:
     if energy is not None:
         flags += [flag for flag in energy.flags if not (_is_host(situation) and flag.code == "implausible_power")]
     flags += _state_flags(situation, phases, samples, gauge, reading, latency)
+    flags += _time_flags(phases, reading)
     verdict = "valid" if not flags else "doubtful" if is_valid(tuple(flags)) else "invalid"
     timing = _timing(reading, latency)
     power = _energy(energy, idle, reading)
@@ -192,6 +194,18 @@ def _load(phases: Phases, reading: Reading | None) -> tuple[float, float, float]
     if not _NO_STARTUP * (end_s - start_s) < startup_s < end_s - start_s:
         return start_s, end_s, 0.0
     return start_s + startup_s, end_s, startup_s
+
+
+def _time_flags(phases: Phases | None, reading: Reading | None) -> list[Flag]:
+    """Return whether the program's batches add up to more time than it ran: a unit or a count is wrong."""
+    if phases is None or reading is None or phases.busy_start_s is None or phases.busy_end_s is None:
+        return []
+    busy_s = phases.busy_end_s - phases.busy_start_s
+    worked_s = reading.mean_ms * (reading.batches or 0) / 1e3
+    if worked_s <= _MOST_WORKED * busy_s + _CLOCK_S:
+        return []
+    what = f"the program counts {worked_s:.1f} s of batches and ran {busy_s:.1f} s: a unit or a count is wrong"
+    return [Flag("disagreement", "invalid", what)]
 
 
 def _idle(samples: Samples, gauge: Gauge, phases: Phases) -> dict[str, float]:

@@ -140,7 +140,7 @@ def plan_of_json(text: str) -> Plan:
 
 
 def expected_s(plan: Plan, period_s: float) -> float:
-    """Return the device's seconds that ``plan`` takes on a gauge of ``period_s`` (0: no power), without cooling down."""
+    """Return the seconds that ``plan`` takes on a gauge of ``period_s`` (0: no power), but for cooling down."""
     timing = plan.timing
     idle_s = 2 * (timing.idle_s if period_s else min(timing.idle_s, 1.0)) + OVERHEAD_S
     working = len(plan.workloads) * (idle_s + timing.busy_for(period_s))
