@@ -67,16 +67,19 @@ class Battery:
     def energy_between(self, from_s: float, to_s: float) -> float:
         """Return the true energy in joules between two times of the phone's CLOCK_BOOTTIME since it started."""
         with self._lock:
+            self._catch_up()
             return self._truth.energy_j(from_s, to_s)
 
     def power_at(self, at_s: float) -> float:
         """Return the true power in watts at a time of the phone's CLOCK_BOOTTIME."""
         with self._lock:
+            self._catch_up()
             return self._truth.power_w(at_s)
 
     def draw(self, power_w: float) -> None:
         """Let something draw ``power_w`` more from now on, until it is taken away again with a negative power."""
         with self._lock:
+            self._catch_up()
             self._truth.step(self.phone.clock.boottime_s(), power_w)
 
     def _begin(self) -> None:
@@ -101,15 +104,19 @@ class Battery:
 
     def _look(self) -> None:
         with self._lock:
-            if self.phone.life != self._life:
-                self._begin()
+            self._catch_up()
             self.phone.show_uptime()
-            self._follow_loads()
             now_s = self.phone.clock.boottime_s()
             if now_s >= self._next_s:
                 grid = (now_s - self.gauge.phase_s) // self.gauge.period_s
                 self._update(grid * self.gauge.period_s + self.gauge.phase_s)
                 self._next_s = (grid + 1) * self.gauge.period_s + self.gauge.phase_s
+
+    def _catch_up(self) -> None:
+        """Take in what has happened until now."""
+        if self.phone.life != self._life:
+            self._begin()
+        self._follow_loads()
 
     def _follow_loads(self) -> None:
         folder = self.phone.path("run/load")

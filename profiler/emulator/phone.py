@@ -4,9 +4,7 @@ import contextlib
 import os
 import platform
 import secrets
-import shlex
 import shutil
-import sys
 import tempfile
 import threading
 from collections.abc import Mapping
@@ -15,9 +13,9 @@ from pathlib import Path
 from types import TracebackType
 
 from profiler.emulator import clock as clocks
+from profiler.emulator import programs
 from profiler.emulator.processes import MARK
 
-_HERE = Path(__file__).parent
 _ABIS = {"x86_64": "x86_64", "aarch64": "arm64-v8a", "arm64": "arm64-v8a", "armv7l": "armeabi-v7a", "i686": "x86"}
 # Invented, and said to be: no product or chip has these names.
 PROPERTIES = {
@@ -281,16 +279,12 @@ class Phone:
         self.write("proc/cpuinfo", "\n".join(lines) + "\nHardware\t: fedjoule demo phone\n")
 
     def _install(self) -> None:
-        programs = self.path("system/bin")
-        programs.mkdir(parents=True, exist_ok=True)
-        for stub in sorted((_HERE / "system_bin").iterdir()):
-            self.program(stub.name, stub.read_text())
-        trainer = shlex.join([sys.executable, "-S", "-E", str(_HERE / "demo_trainer.py")])
-        self.program("demo_trainer", f'#!/bin/sh\nFEDJOULE_ROOT=${{0%/system/bin/*}} exec {trainer} "$@"\n')
+        for name, text in programs.of_a_phone().items():
+            self.program(name, text)
         if self.clock.speed != 1:
-            milli = round(self.clock.speed * 1000)
-            real = shutil.which("sleep") or "/bin/sleep"
-            self.program("sleep", _SLEEP.replace("@SLEEP@", real).replace("@MILLI@", str(milli)))
+            self.program("sleep", programs.sleep(self.clock.speed))
+            cost_s = programs.start_s(self.path("system/bin/sleep"))
+            self.program("sleep", programs.sleep(self.clock.speed, cost_s))
 
     def _show_condition(self) -> None:
         now = self.condition
@@ -308,20 +302,3 @@ _UEVENT = (
     "type", "status", "present", "health", "technology", "capacity", "current_now", "voltage_now", "charge_counter",
     "temp",
 )  # fmt: skip
-
-# Sleeps on the phone's clock: the argument in microseconds, divided by the speed, by the shell's own arithmetic.
-_SLEEP = """#!/bin/sh
-whole=${1%%.*}
-case $1 in *.*) part=${1#*.} ;; *) part= ;; esac
-case $whole$part in
-    *[!0-9]* | '') exec @SLEEP@ "$@" ;;
-esac
-part=${part}000000
-rest=${part#??????}
-part=${part%"$rest"}
-while :; do case $part in 0?*) part=${part#0} ;; *) break ;; esac done
-while :; do case $whole in 0?*) whole=${whole#0} ;; *) break ;; esac done
-real=$(( (${whole:-0} * 1000000 + part) * 1000 / @MILLI@ + 1000000 ))
-tail=${real#"${real%??????}"}
-exec @SLEEP@ $((real / 1000000 - 1)).$tail
-"""

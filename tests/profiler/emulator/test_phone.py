@@ -1,5 +1,6 @@
 """The phone's folder and its programs, as a shell on it sees them."""
 
+import shutil
 import subprocess
 import time
 from collections.abc import Callable
@@ -7,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from profiler.emulator import programs
 from profiler.emulator.clock import PhoneClock
 from profiler.emulator.hostile import KINDS, NASTY, make_hostile
 from profiler.emulator.phone import PROPERTIES, Condition, Phone
@@ -84,16 +86,15 @@ def test_settings_and_the_screen_are_kept(shell: Shell) -> None:
     [("0.5", 0.05), ("2", 0.2), (".5", 0.05), ("1.050", 0.105), ("08.1", 0.81), ("0", 0.0), ("0.1s", 0.1)],
 )
 def test_sleep_lasts_on_the_phones_clock(argument: str, real_s: float, tmp_path: Path) -> None:
-    with Phone(tmp_path / "phone", speed=10) as phone:
-        fake = tmp_path / "sleep"
-        fake.write_text('#!/bin/sh\necho "$@"\n')
-        fake.chmod(0o755)
-        program = phone.path("system/bin/sleep")
-        text = program.read_text()
-        words = [line.split()[1] for line in text.splitlines() if line.startswith("exec ")]
-        program.write_text(text.replace(words[-1], str(fake)))
-        done = subprocess.run([program, argument], capture_output=True, check=True, text=True)
-        assert float(done.stdout.strip().rstrip("s")) == pytest.approx(real_s)
+    for name, text in (("real", '#!/bin/sh\necho "$@"\n'), ("sleep", "")):
+        (tmp_path / name).write_text(text)
+        (tmp_path / name).chmod(0o755)
+    for cost_s in (0.0, 0.02):
+        text = programs.sleep(10, cost_s).replace(shutil.which("sleep") or "/bin/sleep", str(tmp_path / "real"))
+        (tmp_path / "sleep").write_text(text)
+        done = subprocess.run([tmp_path / "sleep", argument], capture_output=True, check=True, text=True)
+        plain = not argument.endswith("s")
+        assert float(done.stdout.strip().rstrip("s")) == pytest.approx(max(0.0, real_s - cost_s * plain))
 
 
 def test_at_normal_speed_sleep_is_the_real_one(phone: Phone) -> None:
