@@ -98,10 +98,11 @@ def wrapped(command: str, tag: str) -> str:
     The command is one quoted word for a shell of its own: unbalanced quotes, ``exit``, comments and the like end
     there. It gets no standard input, where it could wait for ever. What the outer shell says about it (``Killed``)
     is no output of the command. The tag stands in two parts, so that no echo of this line is taken for the reply.
-    ``echo`` is built into every Android shell, ``printf`` is not.
+    ``echo`` is built into every Android shell, ``printf`` is not. Then the shell waits until we hang up: a terminal may
+    lose what was not read yet when its shell ends.
     """
     quoted = shlex.quote(checked_command(command))
-    return f'exec 2>/dev/null; (exec sh -c {quoted} </dev/null 2>&1); echo {tag[:16]}"{tag[16:]}:$?"'
+    return f'exec 2>/dev/null; (exec sh -c {quoted} </dev/null 2>&1); echo {tag[:16]}"{tag[16:]}:$?"; read end'
 
 
 def read_reply(stream: Readable, tag: str, limit_bytes: int, deadline: float) -> Reply:

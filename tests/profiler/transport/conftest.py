@@ -16,8 +16,9 @@ from profiler.transport.address import open_transport
 from profiler.transport.link import Transport
 
 KINDS = ("direct", "direct to an old phone", "server", "server to an old phone", "local")
-# What a phone of ten years ago is like: small packets, a terminal that ends lines with CR LF, no exit codes.
-OLD = Options(small_payloads=True, returns_and_newlines=True, shell_v2=False)
+# What a phone of ten years ago is like: small packets, a terminal that ends lines with CR LF, no exit codes. What was
+# not read when its shell ends is lost, which happens now and then on any phone.
+OLD = Options(small_payloads=True, returns_and_newlines=True, shell_v2=False, loses_tail=True)
 
 
 @dataclass(frozen=True)

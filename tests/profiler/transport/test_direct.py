@@ -71,13 +71,20 @@ def connect(port: int, keys: Path, timeout_s: float = 1.0, prompt_s: float = 0.3
     return AdbShellTransport("127.0.0.1", port, key_folder=keys, connect_timeout_s=timeout_s, prompt_timeout_s=prompt_s)
 
 
+def receive(client: socket.socket, size: int) -> bytes:
+    data = b""
+    while len(data) < size:
+        piece = client.recv(size - len(data))
+        if not piece:
+            raise ConnectionResetError
+        data += piece
+    return data
+
+
 def take_packet(client: socket.socket) -> int:
     """Read one packet and return its first argument."""
-    header = client.recv(24, socket.MSG_WAITALL)
-    if len(header) < 24:
-        raise ConnectionResetError
-    _, arg0, _, size, _, _ = struct.unpack("<6I", header)
-    client.recv(size, socket.MSG_WAITALL)
+    _, arg0, _, size, _, _ = struct.unpack("<6I", receive(client, 24))
+    receive(client, size)
     return int(arg0)
 
 
@@ -187,17 +194,25 @@ def test_a_refused_service_is_said_at_once_and_the_link_stays(serve: Serve, keys
     transport.close()
 
 
-def test_packets_of_streams_that_are_over_are_passed_over(serve: Serve, keys: Path) -> None:
+def test_packets_of_streams_that_are_over_are_passed_over_and_an_end_is_confirmed(serve: Serve, keys: Path) -> None:
+    heard: list[bytes] = []
+
     def script(client: socket.socket) -> None:
         number = service(client)
         client.sendall(packet(b"WRTE", 9, number + 7, b"old") + packet(b"CLSE", 9, number + 7))
         client.sendall(packet(b"OKAY", 5, number) + packet(b"WRTE", 6, number, b"wrong") + packet(b"WRTE", 5, number))
         client.sendall(packet(b"CLSE", 5, number))
-        wait_for_close(client)
+        heard.append(receive(client, 48))
 
     transport = connect(serve(script), keys)
     with pytest.raises(LinkLost, match="the shell ended before the command did"):
         transport.run("true", timeout_s=2)
+    for _ in range(100):
+        if heard:
+            break
+        time.sleep(0.01)
+    # the empty payload was acknowledged, and then the end
+    assert heard == [packet(b"OKAY", 1, 5) + packet(b"CLSE", 1, 5)]
 
 
 @pytest.mark.parametrize(
@@ -206,6 +221,7 @@ def test_packets_of_streams_that_are_over_are_passed_over(serve: Serve, keys: Pa
         (lambda number: packet(b"WRTE", 5, number, b"x")[:-1] + b"y", "checksum"),
         (lambda number: packet(b"WRTE", 5, number, b"x", size=(1 << 20) + 1), "no ADB packet"),
         (lambda number: packet(b"XXXX", 5, number), "no ADB packet"),
+        (lambda number: packet(b"CLSE", 5, number)[:20] + bytes(4), "no ADB packet"),
         (lambda number: HELLO, "anew"),
         (lambda number: packet(b"WRTE", 5, number, b"x")[:10], "hung up after 10 of 24"),
     ],

@@ -64,6 +64,12 @@ def test_a_reply_is_the_same_however_it_is_cut_and_whatever_its_line_ends(
                 read_reply(cut(raw, sizes), TAG, len(output) - 1, never)
 
 
+def test_an_old_terminal_s_line_ends_are_no_output_even_if_every_one_is_cut_in_two() -> None:
+    output = b"\n" * 500
+    raw = (output + f"{TAG}:0\n".encode()).replace(b"\n", b"\r\n")
+    assert read_reply(cut(raw, [1] * len(raw)), TAG, 500, never) == Reply(output, 0)
+
+
 @given(raw=st.binary(max_size=100), sizes=sizes)
 def test_an_end_without_the_tag_is_no_exit_code(raw: bytes, sizes: list[int]) -> None:
     assert read_reply(cut(raw, sizes), TAG, 100, never) == Reply(raw, None)
@@ -92,7 +98,7 @@ def test_no_command_breaks_out_of_its_word_in_any_shell(shell: str, command: str
     if shutil.which(words[0]) is None:
         pytest.skip(f"needs {words[0]}")
     line = wrapped(command, TAG).replace("(exec sh -c ", "(exec printf %s ")
-    ended = subprocess.run([*words, "-c", line], capture_output=True, timeout=10, check=False)
+    ended = subprocess.run([*words, "-c", line], stdin=subprocess.DEVNULL, capture_output=True, timeout=10, check=False)
     assert ended.stdout == command.encode() + f"{TAG}:0\n".encode()
 
 
