@@ -2,7 +2,7 @@
 
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import fields, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -38,11 +38,7 @@ def read_plan(path: str | Path) -> Plan:
 
 def parse_plan(raw: bytes, file: str, folder: Path) -> Plan:
     """Return the plan in the TOML text ``raw``; ``file`` is for messages, local paths are relative to ``folder``."""
-    try:
-        tree = tomllib.loads(raw.decode("utf-8-sig"))
-    except (ValueError, RecursionError) as error:
-        message = f"{file}: is not TOML: {printable(error, 120)}"
-        raise ValueError(message) from error
+    tree = _toml(raw, file)
     table = tree.pop("plan", {})
     problems = _plan_problems(table, file)
     idle_only = bool(table.get("idle")) if isinstance(table, dict) else False
@@ -86,8 +82,32 @@ def _plan_problems(table: Any, file: str) -> list[str]:
     return problems
 
 
+@dataclass(frozen=True)
+class Template:
+    """A workload to be repeated for models, precisions and the like: its TOML keys, and where its files lie."""
+
+    name: str
+    keys: Mapping[str, Any]
+    folder: Path = Path()
+
+
+DEMO = Template("demo", {"use": "demo"})
+
+
+def read_template(path: str | Path) -> Template:
+    """Return the only workload of a TOML file as a template. Raises ValueError if it has none or several."""
+    file = file_name(path)
+    tree = _toml(read_bytes(path, MAX_BYTES, "TOML"), file)
+    entries = tree.get("workload")
+    if set(tree) != {"workload"} or not isinstance(entries, list) or len(entries) != 1 or type(entries[0]) is not dict:
+        message = f"{file}: must hold one [[workload]] and nothing else to be repeated; or give the file as --plan"
+        raise ValueError(message)
+    name = entries[0].get("name")
+    return Template(name if isinstance(name, str) else Path(file).stem, entries[0], Path(path).parent)
+
+
 def table_plan(
-    use: str,
+    template: Template,
     models: Sequence[str],
     precisions: Sequence[str],
     processors: Sequence[str],
@@ -111,17 +131,23 @@ def table_plan(
             fitting = [each for each in precisions if not (processor == "dsp" and each == "fp32")]
             if fitting:
                 entries.append(
-                    {"name": use, "use": use, "model": [named], "precision": fitting, "processor": [processor]}
+                    {
+                        **template.keys,
+                        "name": template.name,
+                        "model": [named],
+                        "precision": fitting,
+                        "processor": [processor],
+                    }
                     | {"batch_size": sizes, "dataset": dataset or (known[1] if known else "")}
                 )
     if not entries:
         message = "nothing is left to measure: a DSP has no fp32 here; add --precisions int8 or --processors cpu"
         raise ValueError(message)
-    return Plan("table", _workloads(entries))
+    return Plan("table", _workloads(entries, template))
 
 
 def pipeline_plan(
-    use: str,
+    template: Template,
     model: str = "lenet5",
     precision: str = "int8",
     processor: str = "dsp",
@@ -137,7 +163,7 @@ def pipeline_plan(
     named, data = (known[0] if known else model), dataset or (known[1] if known else "")
     sizes = list(batch_sizes) or list(_SWEEP)
     middle = sizes[len(sizes) // 2]
-    base: dict[str, Any] = {"use": use, "model": named, "dataset": data, "precision": precision}
+    base: dict[str, Any] = {**template.keys, "model": named, "dataset": data, "precision": precision}
     sweep = base | {"name": "sweep", "processor": processor, "batch_size": sizes, "overlap": ["on", "off"]}
     alone = [
         base | {"name": f"{stage}-alone", "processor": where, "batch_size": middle, "stage": stage}
@@ -145,7 +171,7 @@ def pipeline_plan(
     ]
     empty = base | {"name": "empty-call", "processor": processor, "batch_size": 1, "stage": "transfer"}
     empty["empty_call"] = True
-    return replace(Plan("pipeline", _workloads([sweep, *alone, empty])), with_idle=True)
+    return replace(Plan("pipeline", _workloads([sweep, *alone, empty], template)), with_idle=True)
 
 
 def with_hashes(plan: Plan) -> Plan:
@@ -167,5 +193,14 @@ def with_hashes(plan: Plan) -> Plan:
     )
 
 
-def _workloads(entries: Sequence[Mapping[str, Any]]) -> tuple[Workload, ...]:
-    return workloads_of({"workload": [dict(entry) for entry in entries]}, "the plan", Path())
+def _workloads(entries: Sequence[Mapping[str, Any]], template: Template) -> tuple[Workload, ...]:
+    tree = {"workload": [dict(entry) for entry in entries]}
+    return workloads_of(tree, f"the plan from workload {printable(template.name)}", template.folder)
+
+
+def _toml(raw: bytes, file: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(raw.decode("utf-8-sig"))
+    except (ValueError, RecursionError) as error:
+        message = f"{file}: is not TOML: {printable(error, 120)}"
+        raise ValueError(message) from error

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from profiler.device.battery import kind_of
+from profiler.device.battery import kind_of, own_batteries
 from profiler.device.device import Device, SupplyFiles
 
 Kind = Literal["sysfs", "powercap", "perfetto", "dumpsys", "none"]
@@ -102,9 +102,7 @@ def _batteries(device: Device, supply: str | None, earlier: Device | None) -> li
             message = f"supply {supply!r} is not on {device.title}; there is: {', '.join(device.supplies) or 'none'}"
             raise ValueError(message)
         return [device.supplies[supply]]
-    batteries = [each for each in device.supplies.values() if kind_of(each) in ("battery", "bms")]
-    # On Qualcomm phones `bms` is the gauge and `battery` repeats it; a peripheral's battery does not power the phone.
-    own = [each for each in batteries if each.files.get("present", "1").strip() != "0" and "hid" not in each.name]
+    # On Qualcomm phones `bms` is the gauge and `battery` repeats it.
     before = earlier.supplies if earlier is not None else {}
 
     def rank(each: SupplyFiles) -> tuple[bool, bool, bool]:
@@ -112,7 +110,7 @@ def _batteries(device: Device, supply: str | None, earlier: Device | None) -> li
         stood_still = then is None or then == each.files.get("current_now")
         return (stood_still, each.name != "battery", kind_of(each) != "battery")
 
-    return sorted(own, key=rank)
+    return sorted(own_batteries(device), key=rank)
 
 
 def _state_columns(device: Device) -> dict[str, str]:

@@ -37,7 +37,7 @@ def _csv(_ctx: click.Context, _param: click.Parameter, value: str | None) -> Pat
 @click.option("--device", metavar="ADDRESS", help="HOST:PORT, usb, a serial number of adb, or local.")
 @click.option("-o", "--out", callback=_csv, metavar="FILE.csv", help="The measurement table to write.")
 @click.option("--plan", metavar="table|pipeline|FILE", default="table", show_default=True, help="What to measure.")
-@click.option("--use", metavar="NAME", help="Template of the workload.  [default: the demo phone's own]")
+@click.option("--workload", metavar="FILE", help="What to run (TOML) for every model.  [default: the demo phone's own]")
 @click.option("--models", callback=_names, metavar="LIST", default="lenet5", show_default=True)
 @click.option("--dataset", help="Data set to write into the rows.  [default: the paper's for its models]")
 @click.option("--precisions", callback=_names, metavar="LIST", default="fp32,int8", show_default=True)
@@ -99,22 +99,28 @@ def _plan(options: dict[str, Any]) -> "Plan":
     """Return the plan that the options ask for."""
     from dataclasses import replace
 
-    from profiler.campaign.plan_file import pipeline_plan, read_plan, table_plan, with_hashes
+    from profiler.campaign.plan_file import DEMO, pipeline_plan, read_plan, read_template, table_plan, with_hashes
 
     context = click.get_current_context()
-    chosen = ("use", "models", "dataset", "precisions", "processors", "batch_sizes")
+    chosen = ("workload", "models", "dataset", "precisions", "processors", "batch_sizes")
     given = [name for name in chosen if context.get_parameter_source(name) is ParameterSource.COMMANDLINE]
-    name, use = options["plan"], options["use"] or "demo"
+    name = options["plan"]
+    template = DEMO if options["workload"] is None else read_template(options["workload"])
     if name == "table":
         plan = table_plan(
-            use, options["models"], options["precisions"], options["processors"], options["batch_sizes"],
+            template, options["models"], options["precisions"], options["processors"], options["batch_sizes"],
             options["dataset"],
         )  # fmt: skip
     elif name == "pipeline":
         model = _one(options, "models", given)
         precision, processor = _one(options, "precisions", given), _one(options, "processors", given)
         plan = pipeline_plan(
-            use, model or "lenet5", precision or "int8", processor or "dsp", options["batch_sizes"], options["dataset"]
+            template,
+            model or "lenet5",
+            precision or "int8",
+            processor or "dsp",
+            options["batch_sizes"],
+            options["dataset"],
         )
     else:
         if given:

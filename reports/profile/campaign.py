@@ -57,7 +57,7 @@ def begin(options: Mapping[str, Any], choices: Choices, plan_of: Callable[[], Pl
 def _begun(
     session: Session, plan: Plan, choices: Choices, options: Mapping[str, Any], folder: Path, journal: Journal
 ) -> bool:
-    if options["use"] is None and options["plan"] in ("table", "pipeline"):
+    if options["workload"] is None and options["plan"] in ("table", "pipeline"):
         _refuse_without_trainer(session)
     seen = preview(session, plan, choices, journal)
     _show(seen, plan, choices, options["out"], folder)
@@ -152,8 +152,8 @@ def _refuse_without_trainer(session: Session) -> None:
     device = session.probe()
     if "demo_trainer" not in device.tools:
         message = (
-            f"{device.title} has nothing to train with; give --use NAME with your files in a plan "
-            "(docs/howto/measure_a_phone.md): fedjoule brings no program of its own yet"
+            f"{device.title} has nothing to train with, and fedjoule brings no program of its own yet; give --workload "
+            "or --plan FILE with yours (docs/howto/measure_a_phone.md)"
         )
         raise ValueError(message)
 

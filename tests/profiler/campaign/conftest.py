@@ -17,7 +17,7 @@ from profiler.campaign.change import Change
 from profiler.campaign.course import Event
 from profiler.campaign.journal import Journal
 from profiler.campaign.plan import Measurement, Plan, Timing
-from profiler.campaign.plan_file import table_plan
+from profiler.campaign.plan_file import DEMO, table_plan
 from profiler.campaign.record import Record
 from profiler.campaign.session import Patience, Session
 from profiler.emulator.adbd import EmulatedDevice
@@ -117,7 +117,7 @@ def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def instant(keys: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Instant]:
-    plan = table_plan("demo", ["lenet5"], ["int8"], ["cpu", "dsp"])
+    plan = table_plan(DEMO, ["lenet5"], ["int8"], ["cpu", "dsp"])
     plan = replace(plan, timing=Timing(repetitions=1, calibration_s=30.0))
     real = job.script
     monkeypatch.setattr(job, "script", lambda name: _JOB if name == "job.sh" else real(name))
