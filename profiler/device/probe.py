@@ -88,8 +88,13 @@ def _sections(text: str) -> dict[str, list[str]]:
 
 
 def _pairs(lines: Iterable[str]) -> dict[str, str]:
-    found = (line.strip().partition("=") for line in lines)
-    return {name[:100]: value for name, equals, value in found if equals}
+    """Return the values by name; the first one stands, whatever a hostile file adds to the section later."""
+    pairs: dict[str, str] = {}
+    for line in lines:
+        name, equals, value = line.strip().partition("=")
+        if equals:
+            pairs.setdefault(name[:100], value)
+    return pairs
 
 
 def _whole(text: str) -> int | None:

@@ -2,7 +2,8 @@
 R="$FEDJOULE_ROOT"
 section() { echo "@@fedjoule $1"; }
 say() { [ -r "$1" ] && { cat "$1" 2>/dev/null || echo; }; }
-one() { IFS= read -r value <"$1" && printf '%s' "$value"; }
+# The first line, also of a file that does not end it, as some drivers' do not.
+one() { value=; { IFS= read -r value <"$1" || [ -n "$value" ]; } && printf '%s' "$value"; }
 
 section where
 echo "root=$R"
