@@ -24,10 +24,10 @@ class Battery:
 def battery_of(device: Device) -> Battery:
     """Return the battery's state; what neither a file nor the dump says is None."""
     dump = _pairs(device.battery_dump)
-    files = next((each for each in device.supplies.values() if kind_of(each) == "battery"), SupplyFiles(""))
-    level = _whole(files.files.get("capacity")) if "capacity" in files.files else _whole(dump.get("level"))
-    deci = _whole(files.files.get("temp")) if "temp" in files.files else _whole(dump.get("temperature"))
-    status = files.files.get("status") or _STATUSES.get(dump.get("status", ""), dump.get("status", ""))
+    files = next((each.files for each in own_batteries(device) if kind_of(each) == "battery"), {})
+    level = _first_whole(files.get("capacity"), dump.get("level"))
+    deci = _first_whole(files.get("temp"), dump.get("temperature"))
+    status = files.get("status") or _STATUSES.get(dump.get("status", ""), dump.get("status", ""))
     return Battery(
         level=level if level is not None and 0 <= level <= 100 else None,
         temperature_c=deci / 10 if deci is not None and -600 < deci < 2000 else None,
@@ -35,6 +35,12 @@ def battery_of(device: Device) -> Battery:
         charging=_charging(device, status, dump),
         overridden=_MARK in device.battery_dump,
     )
+
+
+def own_batteries(device: Device) -> list[SupplyFiles]:
+    """Return the supplies that may be the phone's own battery: a peripheral's, or one that is not there, is none."""
+    batteries = [each for each in device.supplies.values() if kind_of(each) in ("battery", "bms")]
+    return [each for each in batteries if each.files.get("present", "1").strip() != "0" and "hid" not in each.name]
 
 
 def kind_of(supply: SupplyFiles) -> str:
@@ -62,5 +68,6 @@ def _pairs(dump: str) -> dict[str, str]:
     return {name.strip(): value.strip() for name, colon, value in found if colon}
 
 
-def _whole(text: str | None) -> int | None:
-    return int(text) if text is not None and re.fullmatch(r"\s*-?\d{1,9}\s*", text) else None
+def _first_whole(*texts: str | None) -> int | None:
+    """Return the first of the texts that is a whole number: an unreadable file is no reason not to ask the dump."""
+    return next((int(text) for text in texts if text is not None and re.fullmatch(r"\s*-?\d{1,9}\s*", text)), None)
