@@ -83,6 +83,7 @@ def _battery_conditions(battery: Battery) -> list[Condition]:
 
 
 def _same_campaign(device: Device, campaign: str) -> bool:
-    """Return whether the lock is this campaign's own, or was left from before a reboot."""
+    """Return whether the lock is this campaign's own, or was surely left from before a reboot."""
     name, _, boot = device.locked_by.partition(" ")
-    return (bool(campaign) and name == campaign) or (bool(re.fullmatch(r"[0-9a-f-]+", boot)) and boot != device.boot_id)
+    left = bool(device.boot_id) and bool(re.fullmatch(r"[0-9a-fA-F-]+", boot)) and boot != device.boot_id
+    return (bool(campaign) and name == campaign) or left
