@@ -29,11 +29,14 @@ class Thermal:
 
 
 def thermal_of(dump: str) -> Thermal:
-    """Return the thermal state in the text of ``dumpsys thermalservice``; the first status and current values count."""
+    """Return the thermal state in the text of ``dumpsys thermalservice``; the first status and current values count.
+
+    Cached temperatures are taken where there are no current ones.
+    """
     found = re.search(r"Thermal Status: (\d)", dump)
-    current = dump.partition("Current temperatures from HAL")[2] or dump
+    current = _TEMPERATURE.findall(dump.partition("Current temperatures from HAL")[2]) or _TEMPERATURE.findall(dump)
     temperatures: dict[str, tuple[str, str, float]] = {}
-    for value, kind, name, _ in list(_TEMPERATURE.findall(current))[:_MOST]:
+    for value, kind, name, _ in current[:_MOST]:
         degrees = float(value)
         if math.isfinite(degrees) and -60 < degrees < 200:
             temperatures.setdefault(name, (printable(name, 30), _TYPES.get(int(kind[:4]), "other"), degrees))
