@@ -46,7 +46,7 @@ check() {
     done <battery.txt
 }
 limit() {
-    case "$2" in '' | - | *[!0-9-]* | ?*-*) return 0 ;; esac
+    case "$2" in '' | - | *[!0-9-]* | ?*-* | ??????????*) return 0 ;; esac
     [ "$1" = temperature ] && [ "$2" -ge "$HOTTEST_DECI_C" ] && why="battery at $2 tenths of a degree C"
     [ "$1" = level ] && [ "$2" -le "$LOWEST_LEVEL" ] && why="battery at $2 %"
     [ "$1" = status ] && [ "$2" -ge "$WORST_STATUS" ] && why="thermal status $2"

@@ -1,10 +1,13 @@
 # The workload of a job, with the moment it ended and its exit code.
 . ./settings
-ulimit -f "$FILE_BLOCKS" 2>/dev/null
 if [ -n "$CPUS" ] && command -v taskset >/dev/null 2>&1; then
     taskset -p "$CPUS" $$ >/dev/null 2>&1
 fi
-(eval "$COMMAND")
+# Only the command is limited: what follows must be written whatever it wrote.
+(
+    ulimit -f "$FILE_BLOCKS" 2>/dev/null
+    eval "$COMMAND"
+)
 code=$?
 read -r stamp rest <"$UPTIME"
 echo "busy_end,$stamp" >>phases
