@@ -38,6 +38,14 @@ def test_a_coarse_counter_says_so() -> None:
     assert error(500.0) == pytest.approx(error(1000.0) / 2, rel=0.03)
 
 
+def test_the_error_of_net_energy_has_two_ends_of_each_idle_side() -> None:
+    samples = simulate(TRACE, GaugeModel(charge_resolution=100.0, period_s=0.1), np.random.default_rng(0))
+    found = charge_energy(samples, 1e-6, 1e-6, 60, 180)
+    assert found is not None
+    # 120 s of load against nearly 120 s of idle in two parts: sqrt(1 + 2).
+    assert found.net_error_j / found.gross_error_j == pytest.approx(np.sqrt(3), rel=0.06)
+
+
 def test_a_counter_that_hardly_moves_or_has_no_unit_says_nothing() -> None:
     samples = simulate(TRACE, GaugeModel(charge_resolution=50_000.0), np.random.default_rng(0))
     assert charge_energy(samples, 1e-6, 1e-6, 60, 180) is None

@@ -37,6 +37,17 @@ def test_polls_that_fail_do_not_change_the_period(period_s: float) -> None:
     assert found_period(GaugeModel(period_s=period_s, gaps=((10, 14), (33, 36)))) == pytest.approx(period_s, rel=0.06)
 
 
+def test_a_change_while_nobody_looked_says_nothing_of_the_period() -> None:
+    rng = np.random.default_rng(3)
+    polls = np.arange(0, 120, 0.1)
+    values = rng.standard_normal(200)[(polls / 1.0 + 0.37).astype(int)]
+    seen = (polls % 4.3) > 0.9
+    found = period_of(polls[seen], values[seen])
+    assert found is not None
+    assert found.period_s == pytest.approx(1.0, rel=0.01)
+    assert found.fit == 1.0
+
+
 def test_a_gauge_faster_than_the_polls_has_their_period_at_most() -> None:
     samples = simulate(PowerTrace(), GaugeModel(period_s=0.03), np.random.default_rng(0))
     found = period_of(samples.time_s, samples.column("current"))

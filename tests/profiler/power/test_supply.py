@@ -123,6 +123,7 @@ def test_a_key_that_stands_twice_counts_only_if_both_agree() -> None:
     [
         (-191, "Discharging", "", "mA"),
         (-191, "Charging", "", None),
+        (0, "Discharging", "", None),
         (976, "Not charging", "", None),
         (976, "Not charging", "CONSTANT_CHARGE_CURRENT_MAX=2950000\n", "uA"),
         (-191, "Discharging", "CURRENT_MAX=2950000\n", None),  # two signs that contradict
@@ -185,6 +186,7 @@ def test_the_battery_is_chosen_among_other_supplies() -> None:
     assert choice.reading.current_unit == "uA"
     assert set(choice.passed_over) == {"usb", "mouse", "absent", "junk"}
     assert choice.passed_over["usb"] == "type USB"
+    assert choice.passed_over["mouse"] == "it is the battery of another device"
 
 
 def test_the_gauge_that_moves_is_preferred_to_one_with_a_better_name() -> None:
