@@ -54,6 +54,6 @@ def _period(transport: Transport, device: Device, supply: str) -> str:
         return "period not readable"
     found = period_of(np.array(times), np.array([pairs[time_s] for time_s in times]))
     if found is None:
-        return f"no news within {times[-1] - times[0]:.0f} s"
+        return f"it stood still for {times[-1] - times[0]:.0f} s"
     most = "at most " if found.at_most else ""
     return f"news every {most}{found.period_s:.2g} s"

@@ -76,7 +76,7 @@ def serve(port: int = PORT, *, speed: float = 1.0, announce: Callable[[str], Non
     if threading.current_thread() is threading.main_thread():
         before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        with demo_phone(port, speed=speed) as demo:
+        with demo_phone(port, speed=speed, gauge=Gauge(noise=0.02)) as demo:
             announce(demo.address)
             stop.wait()
     finally:

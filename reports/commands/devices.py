@@ -16,6 +16,7 @@ def devices(ctx: click.Context, addresses: tuple[str, ...]) -> None:
     """
     from profiler.transport.address import parse_address
     from profiler.transport.discover import Found, discover
+    from reports.profile.facts import fact_lines
     from reports.profile.listing import listed
 
     given = [Found(str(parse_address(text)), "device", "") for text in addresses]
@@ -24,8 +25,8 @@ def devices(ctx: click.Context, addresses: tuple[str, ...]) -> None:
         entry = listed(found)
         usable += entry.usable
         click.echo(entry.heading)
-        for name, words in entry.facts:
-            click.echo(f"  {name:<9} {words}")
+        for line in fact_lines(entry.facts):
+            click.echo(line)
         click.echo()
     if given and not usable:
         ctx.exit(1)

@@ -12,7 +12,7 @@ import click
 from profiler.bundle import write_file
 from profiler.campaign.campaign import Choices, Preview, preview, records, run, undo
 from profiler.campaign.change import Change
-from profiler.campaign.journal import Journal
+from profiler.campaign.journal import FILE, Journal
 from profiler.campaign.plan import Plan, plan_of_json, plan_to_json
 from profiler.campaign.record import Record
 from profiler.campaign.rows import Keep, Kind, rows_of
@@ -22,7 +22,8 @@ from profiler.power.gauge import Override
 from profiler.sheet import read_bytes
 from profiler.table import write_table
 from profiler.transport.address import open_transport
-from reports.profile.preview import preview_lines
+from reports.profile.facts import fact_lines
+from reports.profile.preview import preview_facts
 from reports.profile.watch import watched
 
 _OPTIONS = "options.json"
@@ -47,11 +48,11 @@ def begin(options: Mapping[str, Any], choices: Choices, plan_of: Callable[[], Pl
         message = f"{printable(out, 200)} is there already; choose another -o, or move it away"
         raise ValueError(message)
     plan = plan_of()
-    with Session(lambda: open_transport(options["device"])) as session, Journal(folder) as journal:
-        started = _begun(session, plan, choices, options, folder, journal)
-    if not (folder / _PLAN).exists():  # only looked at
-        _remove_empty(folder)
-    return started
+    try:
+        with Session(lambda: open_transport(options["device"])) as session, Journal(folder) as journal:
+            return _begun(session, plan, choices, options, folder, journal)
+    finally:
+        _remove_unbegun(folder)
 
 
 def _begun(
@@ -159,8 +160,8 @@ def _refuse_without_trainer(session: Session) -> None:
 
 
 def _show(seen: Preview, plan: Plan, choices: Choices, out: Path, folder: Path) -> None:
-    for line in preview_lines(seen, plan, choices, out, folder):
-        click.echo(printable(line, 500), err=True)
+    for line in fact_lines(preview_facts(seen, plan, choices, out, folder)):
+        click.echo(line, err=True)
 
 
 def _ask(yes: bool) -> None:
@@ -199,9 +200,9 @@ def _read(folder: Path) -> tuple[Plan, dict[str, Any]]:
     return plan, kept
 
 
-def _remove_empty(folder: Path) -> None:
-    from profiler.campaign.journal import FILE
-
-    if (folder / FILE).stat().st_size == 0:
-        (folder / FILE).unlink()
+def _remove_unbegun(folder: Path) -> None:
+    """Remove the folder of a campaign that was only looked at, or refused."""
+    journal = folder / FILE
+    if not (folder / _PLAN).exists() and journal.exists() and journal.stat().st_size == 0:
+        journal.unlink()
         folder.rmdir()

@@ -1,4 +1,4 @@
-"""What a campaign will do, as text, before it does anything."""
+"""What a campaign will do, before it does anything."""
 
 from pathlib import Path
 
@@ -6,8 +6,8 @@ from profiler.campaign.campaign import Choices, Preview
 from profiler.campaign.plan import Plan
 
 
-def preview_lines(seen: Preview, plan: Plan, choices: Choices, out: Path, folder: Path) -> list[str]:
-    """Return the preview: device, power source, plan, duration, what is changed and what is written."""
+def preview_facts(seen: Preview, plan: Plan, choices: Choices, out: Path, folder: Path) -> list[tuple[str, str]]:
+    """Return what a person should know before it starts: device, power, plan, duration, changes, files."""
     device, timing = seen.device, plan.timing
     emulated = "; EMULATED: its rows are refused as costs" if device.emulated else ""
     things = len(plan.workloads) + plan.with_idle
@@ -30,8 +30,7 @@ def preview_lines(seen: Preview, plan: Plan, choices: Choices, out: Path, folder
     if seen.rate != 1:
         facts.insert(1, ("clock", f"runs {seen.rate:.3g} times as fast as ours"))
     allowed = [f"{each.what} [{each.code}]" for each in seen.conditions if each.code in choices.allowed]
-    facts += [("allowed", what) for what in allowed]
-    return [f"  {name:<8} {words}" for name, words in facts]
+    return facts + [("allowed", what) for what in allowed]
 
 
 def duration(seconds: float) -> str:
