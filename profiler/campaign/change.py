@@ -46,7 +46,8 @@ class Change:
             return f"settings put {_words(self.name)} {shlex.quote(value)}"
         if self.kind == "property":
             return f"setprop {shlex.quote(self.name)} {shlex.quote(value)}"
-        inner = f"echo {shlex.quote(value)} > {shlex.quote(self.name)}"
+        # printf: a shell's echo may take a backslash or a leading -n for more than text.
+        inner = f"printf '%s\\n' {shlex.quote(value)} > {shlex.quote(self.name)}"
         return f'if [ "$(id -u)" = 0 ]; then {inner}; else su 0 sh -c {shlex.quote(inner)}; fi'
 
 
