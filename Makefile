@@ -27,6 +27,7 @@ bench: $(VENV)/.dev ## benchmarks, as ratios against a peer in the same run
 	$(BIN)/python benchmarks/recost.py
 	$(BIN)/python benchmarks/pipeline.py
 	$(BIN)/python benchmarks/startup.py
+	$(BIN)/python benchmarks/energy_estimator.py
 
 conformance: $(VENV)/.dev ## our links against Debian's adb, Android's adbd and adbkit; installs what it needs if it may
 	BIN=$(abspath $(BIN)) bash tests/conformance/run.sh

@@ -49,6 +49,9 @@ def test_the_contracts_hold(copy: Path) -> None:
         ("costmodel/batch.py", "import simpy"),
         ("fl_sim/plan.py", "import simpy"),
         ("reports/table4.py", "import adb_shell"),
+        ("profiler/transport/server.py", "import adb_shell"),
+        ("profiler/transport/direct.py", "import adbutils"),
+        ("profiler/campaign/course.py", "import matplotlib"),
     ],
 )
 def test_a_violation_is_caught(module: str, line: str, copy: Path) -> None:

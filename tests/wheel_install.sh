@@ -13,7 +13,15 @@ cd "$folder"
 "$folder/venv/bin/fedjoule" pipeline --scenario xiaomi10_cifar10 --out "$folder/pipeline" | grep -q 'overlap saves 27.4 of 424.4 ms (6.5 %)'
 found=$(grep -c '36 cells: 34 within rounding, 2 truncated.' "$folder/printed")
 [ "$found" = 2 ] || { echo "wheel: Table 4 is not reproduced for both readings"; exit 1; }
-for module in torch adb_shell salabim pytest; do
+"$folder/venv/bin/fedjoule" devices >"$folder/devices"
+grep -q '^local ' "$folder/devices" || { echo "wheel: fedjoule devices does not list this machine"; exit 1; }
+"$folder/venv/bin/fedjoule" demo-phone --port 0 >"$folder/demo" &
+for _ in $(seq 50); do grep -q listens "$folder/demo" && break; sleep 0.1; done
+kill %1
+wait %1 || { echo "wheel: the demo phone did not start and end"; exit 1; }
+said=$("$folder/venv/bin/fedjoule" devices --device 127.0.0.1:1 || true)
+grep -q 'fedjoule\[profile\]' <<<"$said" || { echo "wheel: without the extra nothing says what to install: $said"; exit 1; }
+for module in torch adb_shell adbutils salabim pytest; do
     if "$folder/venv/bin/python" -c "import $module" 2>/dev/null; then
         echo "wheel: $module was installed and is not needed"
         exit 1

@@ -17,6 +17,7 @@ from profiler.device.accelerator import accelerator_of
 from profiler.device.device import Device
 from profiler.device.state import State
 from profiler.names import printable
+from profiler.power.charge import charge_energy
 from profiler.power.energy import Energy, measure_energy
 from profiler.power.gauge import Gauge
 from profiler.power.latency import Latency, latency_of
@@ -56,13 +57,16 @@ def analyse(situation: Situation, raw: Mapping[str, bytes]) -> Record:
     samples, gauge = _samples(situation, raw, flags)
     latency = latency_of(reading.batch_ms) if reading is not None and reading.batch_ms is not None else None
     energy: Energy | None = None
-    idle: dict[str, float] | None = None
+    power: dict[str, Any] | None = None
     if phases is not None and samples is not None and gauge is not None:
         try:
             if workload is None:
-                idle = _idle(samples, gauge, phases)
+                power = dict(_idle(samples, gauge, phases))
+            elif phases.busy_start_s is not None and situation.source.kind == "dumpsys":
+                power = _counted(samples, *_load(phases, reading)[:2])
             elif phases.busy_start_s is not None and phases.busy_end_s is not None:
                 energy = measure_energy(samples, gauge, *_load(phases, reading))
+                power = {name: value for name, value in asdict(energy).items() if name != "flags"}
         except ValueError as error:
             flags.append(Flag("gap", "doubt", f"no energy: {error}"))
     if energy is not None:
@@ -71,7 +75,7 @@ def analyse(situation: Situation, raw: Mapping[str, bytes]) -> Record:
     flags += _time_flags(phases, reading)
     verdict = "valid" if not flags else "doubtful" if is_valid(tuple(flags)) else "invalid"
     timing = _timing(reading, latency)
-    power = _energy(energy, idle, reading)
+    power = _per_batch(power, reading)
     return {
         "format": FORMAT,
         "tool": f"fedjoule {version('fedjoule')}",
@@ -248,20 +252,28 @@ def _timing(reading: Reading | None, latency: Latency | None) -> dict[str, Any] 
     return said | ({"latency": asdict(latency)} if latency is not None else {})
 
 
-def _energy(energy: Energy | None, idle: Mapping[str, float] | None, reading: Reading | None) -> dict[str, Any] | None:
-    """Return the energy of the load, and of one batch: that of the load / (warm-up and measured batches)."""
-    if idle is not None:
-        return dict(idle)
-    if energy is None:
-        return None
-    data = asdict(energy)
-    del data["flags"]
+def _counted(samples: Samples, start_s: float, end_s: float) -> dict[str, Any]:
+    """Return the energy by a charge counter alone. Raises ValueError if it moved too seldom to tell."""
+    found = charge_energy(samples, 1e-6, 1e-6, start_s, end_s)
+    if found is None:
+        message = "the charge counter moved less than 3 times under load; measure for minutes (busy_s), or by sysfs"
+        raise ValueError(message)
+    busy_s = end_s - start_s
+    return asdict(found) | {
+        "method": "charge counter",
+        "busy_s": busy_s,
+        "baseline_w": (found.gross_j - found.net_j) / busy_s,
+    }
+
+
+def _per_batch(power: dict[str, Any] | None, reading: Reading | None) -> dict[str, Any] | None:
+    """Return the energy with that of one batch: that of the load / (warm-up and measured batches)."""
     batches = (reading.batches or 0) + (reading.warmup_batches or 0) if reading is not None else 0
-    if batches:
+    if power is not None and batches:
         for kind in ("net", "gross"):
-            data[f"{kind}_mj_per_batch"] = 1e3 * data[f"{kind}_j"] / batches
-            data[f"{kind}_mj_per_batch_error"] = 1e3 * data[f"{kind}_error_j"] / batches
-    return data
+            power[f"{kind}_mj_per_batch"] = 1e3 * power[f"{kind}_j"] / batches
+            power[f"{kind}_mj_per_batch_error"] = 1e3 * power[f"{kind}_error_j"] / batches
+    return power
 
 
 def _workload(workload: Workload | None, situation: Situation) -> dict[str, Any] | None:

@@ -264,9 +264,9 @@ def server_error(words: str, name: str) -> LinkLost | LinkRefused:
 
 def _ask(words: str, timeout_s: float) -> str:
     """Return the server's answer to a question of its own."""
+    connection = _server_connection(timeout_s)
     import adbutils
 
-    connection = _server_connection(timeout_s)
     try:
         _command(connection, words, "the adb server")
         return str(connection.read_string_block())
