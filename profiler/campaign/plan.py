@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-import math
+import re
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -13,6 +13,7 @@ import numpy as np
 from profiler.names import printable
 from profiler.workload.workload import DeviceFile, Workload
 
+_MASK = re.compile(r"[0-9a-fA-F]{0,64}")
 OVERHEAD_S = 8.0  # start, warm-up, collecting: for the preview only
 
 
@@ -35,8 +36,11 @@ class Timing:
     def __post_init__(self) -> None:
         for name, (least, most) in _BOUNDS.items():
             value = getattr(self, name)
-            if not math.isfinite(value) or not least <= value <= most:
-                message = f"{name} must be from {least:g} to {most:g} (got {value:g})"
+            if not least <= value <= most:  # nor is NaN
+                message = f"{name} must be from {least:g} to {most:g} (got {printable(value, 30)})"
+                raise ValueError(message)
+            if name in WHOLE and not isinstance(value, int):
+                message = f"{name} must be a whole number (got {value:g})"
                 raise ValueError(message)
 
     def busy_for(self, period_s: float) -> float:
@@ -44,6 +48,7 @@ class Timing:
         return max(self.busy_s, self.gauge_periods * period_s)
 
 
+WHOLE = ("repetitions", "gauge_periods")
 _BOUNDS = {
     "repetitions": (1, 1000),
     "idle_s": (0.2, 3600),
@@ -81,7 +86,13 @@ class Plan:
         if not self.workloads and not self.with_idle:
             message = f"plan {self.name!r} measures nothing; give it a workload"
             raise ValueError(message)
-        names = [each.name for each in self.workloads]
+        if not (isinstance(self.seed, int) and self.seed >= 0):
+            message = f"plan {self.name!r}: seed must be a whole number, 0 or more (got {printable(self.seed, 30)})"
+            raise ValueError(message)
+        if not _MASK.fullmatch(self.cpus):
+            message = f"plan {self.name!r}: cpus must be hexadecimal, as f0 (got {printable(self.cpus, 30)!r})"
+            raise ValueError(message)
+        names = [*(each.name for each in self.workloads), *(["idle"] if self.with_idle else [])]
         if len(set(names)) < len(names):
             twice = next(name for name in names if names.count(name) > 1)
             message = f"plan {self.name!r} has two workloads named {twice!r}; give each a name of its own"
@@ -134,7 +145,7 @@ def plan_of_json(text: str) -> Plan:
             results = tuple(entry.pop("result_files"))
             workloads.append(Workload(**entry, files=files, result_files=results))
         return Plan(**{**data, "workloads": tuple(workloads), "timing": Timing(**data["timing"])})
-    except (ValueError, TypeError, KeyError, RecursionError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, ArithmeticError, RecursionError) as error:
         message = f"the campaign's plan is damaged ({printable(error)}); start a new campaign"
         raise ValueError(message) from error
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from profiler.campaign.plan import Plan, Timing
+from profiler.campaign.plan import WHOLE, Plan, Timing
 from profiler.names import did_you_mean, fold, printable
 from profiler.sheet import file_name, read_bytes
 from profiler.workload.workload import Workload
@@ -50,18 +50,20 @@ def parse_plan(raw: bytes, file: str, folder: Path) -> Plan:
             problems += str(error).splitlines()
     if problems:
         raise ValueError("\n".join(problems))
-    whole = ("repetitions", "gauge_periods")
     timing = {field.name: table[field.name] for field in fields(Timing) if field.name in table}
-    timing = {name: int(value) if name in whole else float(value) for name, value in timing.items()}
-    name = str(table.get("name", Path(file).stem))
-    return Plan(
-        name=name,
-        workloads=workloads,
-        with_idle=bool(table.get("idle", False)),
-        timing=Timing(**timing),
-        seed=int(table.get("seed", 0)),
-        cpus=str(table.get("cpus", "")),
-    )
+    timing = {name: int(value) if name in WHOLE else float(value) for name, value in timing.items()}
+    try:
+        return Plan(
+            name=str(table.get("name", Path(file).stem)),
+            workloads=workloads,
+            with_idle=bool(table.get("idle", False)),
+            timing=Timing(**timing),
+            seed=int(table.get("seed", 0)),
+            cpus=str(table.get("cpus", "")),
+        )
+    except ValueError as error:
+        message = f"{file}: {error}"
+        raise ValueError(message) from error
 
 
 def _plan_problems(table: Any, file: str) -> list[str]:
@@ -76,7 +78,9 @@ def _plan_problems(table: Any, file: str) -> list[str]:
         kinds = _PLAN_KEYS.get(key)
         if kinds is not None and (not isinstance(value, kinds) or (isinstance(value, bool) and kinds is not bool)):
             problems.append(f"{file}: plan, {key}: has the wrong type (got {printable(value, 40)!r})")
-    for key in ("repetitions", "gauge_periods"):
+        elif isinstance(value, int) and abs(value) >= 2**63:
+            problems.append(f"{file}: plan, {key}: is too large (got {printable(value, 40)})")
+    for key in WHOLE:
         if isinstance(table.get(key), float):
             problems.append(f"{file}: plan, {key}: must be a whole number (got {table[key]})")
     return problems
