@@ -1,7 +1,6 @@
 """A phone over ADB without an adb server, by TCP or USB: adb-shell makes the connection, the streams are ours."""
 
 import time
-from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -199,9 +198,8 @@ def _shake_hands(pipe: Pipe, key: Key, connect_s: float, prompt_s: float, name: 
 
     device = AdbDevice(Bridge(), banner="fedjoule")
     longest_s = connect_s + prompt_s
-    attempt: Callable[..., object] = device.connect
     try:
-        attempt(
+        device.connect(
             [PythonRSASigner(key.public, key.private)],
             transport_timeout_s=longest_s,
             auth_timeout_s=longest_s,

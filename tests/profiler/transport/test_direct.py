@@ -167,6 +167,30 @@ def test_a_key_is_offered_once_and_known_from_then_on(keys: Path) -> None:
         assert len(known) == 1
 
 
+def test_a_person_has_longer_to_accept_a_key_than_a_phone_to_answer(serve: Serve, keys: Path) -> None:
+    def script(client: socket.socket) -> None:
+        for _ in range(2):  # CNXN, and a signature that is not known
+            take_packet(client)
+            client.sendall(packet(b"AUTH", 1, 0, bytes(20)))
+        take_packet(client)
+        time.sleep(0.6)
+        client.sendall(HELLO)
+        wait_for_close(client)
+
+    connect(serve(script), keys, timeout_s=0.4, prompt_s=3).close()
+
+
+def test_a_packet_of_four_gigabytes_is_not_waited_for(serve: Serve, keys: Path) -> None:
+    def script(client: socket.socket) -> None:
+        take_packet(client)
+        client.sendall(packet(b"CNXN", 0x01000000, 1 << 20, size=0xFFFFFFFF))
+        while True:
+            client.sendall(bytes(1 << 16))
+
+    with pytest.raises(LinkLost, match="no ADB packet"):
+        connect(serve(script), keys)
+
+
 def test_a_key_nobody_accepts_is_refused_with_what_to_do_on_the_phone(keys: Path) -> None:
     with (
         Phone() as phone,
@@ -250,6 +274,7 @@ def test_a_phone_that_sends_without_waiting_fills_no_memory(serve: Serve, keys: 
     port = serve(script)
     transport = connect(port, keys)
     tracemalloc.start()
+    tracemalloc.reset_peak()
     try:
         with pytest.raises(OutputTooLong):
             transport.run("true", limit_bytes=1 << 20)
@@ -271,6 +296,41 @@ def test_a_phone_that_takes_next_to_nothing_at_a_time_is_no_phone(serve: Serve, 
         connect(serve(script), keys)
 
 
+def test_no_packet_is_larger_than_the_phone_takes(serve: Serve, keys: Path) -> None:
+    sizes: list[int] = []
+
+    def script(client: socket.socket) -> None:
+        take_packet(client)
+        client.sendall(packet(b"CNXN", 0x01000000, 4096, b"device::\0"))
+        number = take_packet(client)
+        client.sendall(packet(b"OKAY", 5, number))
+        for _ in range(10):
+            size = struct.unpack("<6I", receive(client, 24))[3]
+            receive(client, size)
+            sizes.append(size)
+            client.sendall(packet(b"OKAY", 5, number))
+
+    transport = connect(serve(script), keys)
+    with pytest.raises(LinkLost):
+        transport.push(io.BytesIO(bytes(100_000)), "/data/x")
+    assert len(sizes) == 10
+    assert 1000 < max(sizes) <= 4096
+    with pytest.raises(LinkLost, match="reconnect"):
+        transport.pull("/data/x")
+
+
+@pytest.mark.parametrize("said", [b"DATA" + struct.pack("<I", (1 << 16) + 1), b"OKAY" + bytes(4), b"STAT" + bytes(12)])
+def test_a_file_that_comes_otherwise_than_adb_sends_it_loses_the_link(serve: Serve, keys: Path, said: bytes) -> None:
+    def script(client: socket.socket) -> None:
+        number = service(client)
+        client.sendall(packet(b"OKAY", 5, number) * 2 + packet(b"WRTE", 5, number, said))
+        wait_for_close(client)
+
+    transport = connect(serve(script), keys)
+    with pytest.raises(LinkLost, match="no ADB"):
+        transport.pull("/data/x")
+
+
 def test_an_error_in_the_middle_of_a_push_is_heard_although_the_device_stops_reading(serve: Serve, keys: Path) -> None:
     said = b"couldn't create file: Read-only file system"
 
@@ -281,10 +341,12 @@ def test_an_error_in_the_middle_of_a_push_is_heard_although_the_device_stops_rea
         wait_for_close(client)
 
     transport = connect(serve(script), keys)
+    content = io.BytesIO(bytes(5_000_000))
     with pytest.raises(OSError, match="Read-only file system; use a folder") as caught:
         # the command that clears up runs into the script's end
-        transport.push(io.BytesIO(bytes(5_000_000)), "/data/x")
+        transport.push(content, "/data/x")
     assert caught.value.errno == errno.EROFS
+    assert content.tell() <= 1 << 17
 
 
 def test_a_full_disk_is_the_error_of_a_full_disk_and_the_old_file_stays(keys: Path) -> None:
