@@ -8,7 +8,7 @@ from importlib import resources
 from profiler.campaign.source import Source
 from profiler.device.device import Device
 
-SCRIPTS = ("job.sh", "sampler.sh", "dumps.sh", "workload.sh")
+SCRIPTS = ("job.sh", "sampler.sh", "dumper.sh", "workload.sh")
 HOTTEST_C, LOWEST_LEVEL, WORST_STATUS = 45.0, 15, 3  # limits that the job keeps by itself
 _FILE_BLOCKS = (60 << 20) // 512  # no file of a workload may grow beyond 60 MiB: 64 MiB are collected at most
 _DUMPS_PERIOD_S = 1.0

@@ -87,7 +87,7 @@ elif [ -n "$SAMPLED_HEADER" ]; then
     sampler=$!
 fi
 if [ -n "$DUMPS_PERIOD_CS" ]; then
-    sh ./dumps.sh ./dumps "$DUMPS_PERIOD_CS" "$DEADLINE_CS" "$UPTIME" &
+    sh ./dumper.sh ./dumps "$DUMPS_PERIOD_CS" "$DEADLINE_CS" "$UPTIME" &
     dumps=$!
 fi
 if [ -n "$PERFETTO_TRACE" ]; then

@@ -45,3 +45,21 @@ def test_the_energy_of_a_batch_is_what_the_battery_lost(name: str, tmp_path: Pat
     assert record["provenance"] == "emulated"
     # The sum between the first and the last batch, which is what one would do, is lower by some of a gauge's period.
     assert energy["naive_net_j"] < energy["net_j"]
+
+
+def test_without_its_files_a_phone_is_measured_by_its_charge_counter(tmp_path: Path, keys: Path) -> None:
+    plan = table_plan(DEMO, ["lenet5"], ["fp32"], ["cpu"])
+    plan = replace(plan, timing=replace(plan.timing, repetitions=1, idle_s=60.0, busy_s=120.0))
+    with demo_phone(speed=20) as demo:
+        demo.phone.deny("sys/class/power_supply/battery/current_now")
+        with Session(lambda: open_transport(demo.address, keys)) as session, Journal(tmp_path) as journal:
+            seen = preview(session, plan, Choices(), journal)
+            record = run(session, plan, Choices(), tmp_path, journal, seen)[0]
+        start_s, end_s = record["phases"]["busy_start_s"], record["phases"]["busy_end_s"]
+        true_j = demo.battery.energy_between(start_s, end_s)
+    assert seen.source.kind == "dumpsys"
+    assert "current_now denied" in " ".join(seen.source.why)
+    energy = record["energy"]
+    assert energy is not None, record["flags"]
+    assert energy["method"] == "charge counter"
+    assert abs(energy["gross_j"] - true_j) < 3 * energy["gross_error_j"] + 0.02 * true_j

@@ -1,5 +1,5 @@
 # The sampler of phones whose battery files are denied: one `dumpsys battery` every PERIOD_CS hundredths of a second.
-# usage: sh dumps.sh DUMPS PERIOD_CS DEADLINE_CS UPTIME
+# usage: sh dumper.sh DUMPS PERIOD_CS DEADLINE_CS UPTIME
 dumps="$1" period="$2" deadline="$3" uptime="$4"
 stop=
 trap 'stop=1' TERM INT

@@ -15,7 +15,7 @@ Becomes = Callable[[Callable[[], bool]], bool]
 
 def words(shell: Any, phone: Phone, for_s: float, period_s: float = 2.0) -> list[object]:
     deadline_cs = round(100 * (phone.clock.boottime_s() + for_s))
-    return ["./dumps.sh", shell.folder / "dumps", round(100 * period_s), deadline_cs, phone.path("proc/uptime")]
+    return ["./dumper.sh", shell.folder / "dumps", round(100 * period_s), deadline_cs, phone.path("proc/uptime")]
 
 
 def test_dumps_follow_an_absolute_schedule_until_the_deadline(shell: Any, phone: Phone) -> None:
