@@ -90,7 +90,8 @@ async def _until_left(
     """Return True once the output has ended; if the client leaves before, hang the command up and return False."""
     leaving = asyncio.create_task(stream.closed.wait())
     feeding = asyncio.create_task(feed)
-    output = asyncio.gather(*pumps)
+    pumping = [asyncio.create_task(pump) for pump in pumps]
+    output = asyncio.gather(*pumping)
     ended = False
     try:
         waiting: list[asyncio.Future[Any]] = [leaving, output]
@@ -102,7 +103,8 @@ async def _until_left(
             hang_up(pid)
         for task in (leaving, feeding, output):
             task.cancel()
-        await asyncio.gather(leaving, feeding, output, return_exceptions=True)
+        # Each pump, too: a cancelled gather is done when its first child is, and the others still hold our ends.
+        await asyncio.gather(leaving, feeding, output, *pumping, return_exceptions=True)
 
 
 async def _start(shell: Shell, words: list[str], stdin: int, stdout: int, stderr: int) -> asyncio.subprocess.Process:
