@@ -1,7 +1,8 @@
 """The gauge of a campaign: its samples in one form whatever the source, and its calibration under load."""
 
+import math
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import asdict, fields
 from typing import Any
 
 import numpy as np
@@ -52,6 +53,12 @@ def calibrated(raw: Mapping[str, bytes], source: Source, device: Device, overrid
 def fixed_gauge(samples: Samples) -> Gauge:
     """Return the gauge of samples that are in known units already: microamperes and microvolts, drawn is positive."""
     return Gauge(1e-6, 1e-6, float("nan"), 1, samples.poll_s, ("the source's units are documented",))
+
+
+def gauge_data(gauge: Gauge) -> dict[str, Any]:
+    """Return what a journal keeps of a gauge: JSON has no NaN, which is what a charge counter that stood still has."""
+    charge = gauge.charge_ah_per_unit
+    return {**asdict(gauge), "charge_ah_per_unit": None if math.isnan(charge) else charge}
 
 
 def gauge_of_data(entry: Mapping[str, Any]) -> Gauge:

@@ -110,7 +110,13 @@ def run(
 
 def records(folder: Path, journal: Journal) -> list[Record]:
     """Return the finished records in the order of the plan."""
-    return [read_record(folder / "records" / f"{name}.json") for name in sorted(finished(journal))]
+    return [read_record(folder / "records" / f"{name}.json") for name in sorted(finished(journal), key=_number)]
+
+
+def _number(measurement: str) -> tuple[int, str]:
+    """Return a measurement's place in its plan: beyond 999 names are longer."""
+    number = measurement.partition("-")[0]
+    return int(number) if number.isdecimal() else 0, measurement
 
 
 def undo(session: Session, journal: Journal, say: Callable[[str], None]) -> list[str]:
@@ -142,6 +148,10 @@ def _leave(session: Session, workspace: Workspace, journal: Journal, tell: Tell)
 
 def _put_back(session: Session, workspace: Workspace, journal: Journal, tell: Tell) -> None:
     if not_restored(journal.entries):
+        left = running(journal)
+        if left is not None:  # it would go on under other settings than it began with
+            workspace.stop_jobs()
+            journal.append("lost", measurement=left["measurement"], why="the device's settings were put back under it")
         for failed in restore.put_back(session, journal, lambda what: tell(Event("say", what))):
             tell(Event("warn", f"could not put back: {failed}; run 'fedjoule profile restore'"))
     if running(journal) is None and not not_restored(journal.entries):

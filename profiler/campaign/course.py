@@ -7,7 +7,7 @@ from typing import Literal
 
 from profiler.campaign import measure, restore
 from profiler.campaign.analysis import Situation, analyse
-from profiler.campaign.calibration import calibrated, gauge_of_data
+from profiler.campaign.calibration import calibrated, gauge_data, gauge_of_data
 from profiler.campaign.change import Change
 from profiler.campaign.journal import Entry, Journal
 from profiler.campaign.plan import Measurement, Plan
@@ -101,9 +101,14 @@ class Course:
         timing = self._plan.timing
         measurement = Measurement("000-calibration", loads[0], 0)
         done = self._until_kept(measurement, timing.calibration_s)
-        gauge = calibrated(done.raw, self._source, self._device, override)
         write_raw(self._folder, measurement.name, done.raw)
-        self._journal.append("gauge", measurement=measurement.name, gauge=asdict(gauge))
+        try:
+            gauge = calibrated(done.raw, self._source, self._device, override)
+        except ValueError as error:
+            # Or every resume would read the same record again.
+            self._journal.append("lost", measurement=measurement.name, why=str(error))
+            raise
+        self._journal.append("gauge", measurement=measurement.name, gauge=gauge_data(gauge))
         self._workspace.remove(f"{self._workspace.folder}/{measurement.name}")
         for doubt in gauge.doubts:
             self._tell(Event("warn", f"gauge: {doubt}"))
@@ -192,10 +197,16 @@ class Course:
         if known is None:
             done = self._until_kept(Measurement(name, workload, -1), seconds=_PILOT_S)
             files = {file: done.raw[file] for file in workload.result_files if file in done.raw}
-            reading = read_output(workload, done.raw.get(OUTPUT_NAME, b""), files)
-            self._journal.append("pilot", measurement=name, mean_ms=reading.mean_ms)
+            try:
+                mean_ms = read_output(workload, done.raw.get(OUTPUT_NAME, b""), files).mean_ms
+            except ValueError as error:  # its measurements will fail in the same way, and say so
+                self._tell(Event("warn", f"{name}: {error}"))
+                mean_ms = None
+            self._journal.append("pilot", measurement=name, mean_ms=mean_ms)
             self._workspace.remove(f"{self._workspace.folder}/{name}")
-            known = {"mean_ms": reading.mean_ms}
+            known = {"mean_ms": mean_ms}
+        if not known["mean_ms"]:
+            return _PILOT_BATCHES
         return max(2, round(1e3 * seconds / float(known["mean_ms"]) + 0.5))
 
     def _cool(self) -> tuple[Device, bool]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from profiler.campaign.session import Session
 from profiler.device.device import Device
 from profiler.names import printable
-from profiler.transport.link import Transport
+from profiler.transport.link import OutputTooLong, Transport
 from profiler.transport.paths import checked_path
 
 MARKER = "fedjoule-campaign"
@@ -50,10 +50,18 @@ class Workspace:
         return done.text
 
     def make(self, name: str, files: Mapping[str, bytes]) -> str:
-        """Make an empty folder ``name`` with ``files`` and return its path; what it held before is gone."""
+        """Make an empty folder ``name`` with ``files`` and return its path; what it held before is gone.
+
+        A job that still runs there, because nobody wrote down that it was started, is stopped: two would disturb each
+        other.
+        """
         folder = checked_path(f"{self.folder}/{name}")
         quoted = shlex.quote(folder)
-        self.say(f"rm -rf {quoted} && mkdir {quoted}", "cannot make a folder")
+        still_runs = f'read -r state _ <{quoted}/state && [ "$state" = running ]'
+        self.say(
+            f"{{ {still_runs}; }} 2>/dev/null && {{ : >{quoted}/stop; sleep 4; }}; rm -rf {quoted} && mkdir {quoted}",
+            "cannot make a folder",
+        )
         for file, content in files.items():
             self.put(f"{folder}/{file}", content)
         return folder
@@ -107,14 +115,14 @@ class Workspace:
         )
 
     def pull(self, folder: str, names: tuple[str, ...], limit_bytes: int = 64 << 20) -> dict[str, bytes]:
-        """Return those of the files in a folder that exist."""
+        """Return those of the files in a folder that exist and are not too large."""
         found: dict[str, bytes] = {}
         for name in names:
             path = checked_path(f"{folder}/{name}")
             try:
                 found[name] = self._session.step(lambda link, path=path: link.pull(path, limit_bytes))  # type: ignore[misc]
-            except FileNotFoundError:
-                continue
+            except (FileNotFoundError, OutputTooLong):
+                continue  # what is missing makes the measurement invalid, and does not end the campaign
         return found
 
     def remove(self, folder: str) -> None:
@@ -122,6 +130,10 @@ class Workspace:
         quoted, marker = shlex.quote(checked_path(folder)), shlex.quote(f"{self.folder}/{MARKER}")
         if folder.startswith(f"{self.folder}/"):
             self._session.run(f"[ -f {marker} ] && rm -rf {quoted}")
+
+    def stop_jobs(self) -> None:
+        """Stop the jobs that still run in it."""
+        stop_jobs(self._session, self._device, self._campaign)
 
     def close(self) -> None:
         """Remove the whole folder and the lock, if they are ours."""
