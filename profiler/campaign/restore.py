@@ -16,8 +16,8 @@ LEASE_MARGIN_S = 300.0  # the watchdog puts settings back so long after the host
 def apply(session: Session, workspace: Workspace, journal: Journal, changes: Sequence[Change], uptime_s: float) -> None:
     """Make the changes one by one. Each is in the journal and in the device's restore script before it is made.
 
-    Raises OSError if a value cannot be read, set, or put back as it was; what was changed before then stays in the
-    journal for ``put_back``.
+    Raises OSError if a value cannot be read or set, ValueError if it could not be put back as it was; what was changed
+    before then stays in the journal for ``put_back``.
     """
     if not changes:
         return
@@ -52,9 +52,10 @@ def put_back(session: Session, journal: Journal, say: Callable[[str], None] = la
     failed = []
     for made in reversed(not_restored(journal.entries)):
         change = made.change
-        done = session.run(change.write_command(made.old))
-        now = session.run(change.read_command).text.strip("\r\n")
-        if done.code == 0 and now == made.old:
+        session.run(change.write_command(made.old))
+        seen = session.run(change.read_command)
+        now = seen.text.strip("\r\n")
+        if seen.code == 0 and now == made.old:  # also where it was never changed, because the device refused it
             journal.append("restored", name=change.name)
             say(f"put back {change.kind} {change.name} = {printable(made.old, 60)}")
         else:
