@@ -46,6 +46,7 @@ class Situation:
     lengths: Lengths
     rate: float
     hashes: Mapping[str, str]
+    host_core_percent: float = math.nan
 
 
 def analyse(situation: Situation, raw: Mapping[str, bytes]) -> Record:
@@ -97,6 +98,7 @@ def analyse(situation: Situation, raw: Mapping[str, bytes]) -> Record:
         "timing": timing,
         "energy": power,
         "sampler": _sampler(raw),
+        "host_core_percent": situation.host_core_percent,
         "flags": [asdict(flag) for flag in flags],
         "verdict": verdict,
         "summary": _summary(timing, power, verdict, flags),

@@ -1,5 +1,6 @@
 """The course of a campaign: the gauge is calibrated, then one measurement after the other is run until it is kept."""
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -43,12 +44,16 @@ Tell = Callable[[Event], None]
 
 @dataclass(frozen=True)
 class Run:
-    """What a run left on the device, and the state before it; ``cooled`` is whether it began as cool as the first."""
+    """What a run left on the device, and the state before it; ``cooled`` is whether it began as cool as the first.
+
+    ``host_core_percent`` is what we took of one of this machine's cores meanwhile.
+    """
 
     raw: Mapping[str, bytes]
     before: State
     cooled: bool
     lengths: measure.Lengths
+    host_core_percent: float
 
 
 class Course:
@@ -122,7 +127,7 @@ class Course:
         after = state_of(self._session.probe())
         situation = Situation(
             campaign, self._plan, measurement, self._device, self._source, self._gauge, done.before, after,
-            done.cooled, done.lengths, self._rate, self._hashes,
+            done.cooled, done.lengths, self._rate, self._hashes, done.host_core_percent,
         )  # fmt: skip
         record = analyse(situation, done.raw)
         sha256 = write_record(self._folder, record, done.raw)
@@ -140,6 +145,7 @@ class Course:
     def _until_kept(self, measurement: Measurement, seconds: float) -> Run:
         """Run a measurement until it is whole; a lost one, as by a restart of the device, is run again."""
         for _ in range(_ATTEMPTS):
+            begun_s, cpu_s = time.monotonic(), time.process_time()
             started, lengths, before, cooled = self._begin(measurement, seconds)
             expected_s = started.expected_s / self._rate
             self._tell(Event("begin", measurement.name, self._done, self._total, expected_s))
@@ -153,7 +159,8 @@ class Course:
                 self._workspace.open(self._device)
                 restore.apply(self._session, self._workspace, self._journal, self._changes, self._device.uptime_s)
                 continue
-            return Run(raw, before, cooled, lengths)
+            percent = 100 * (time.process_time() - cpu_s) / max(time.monotonic() - begun_s, 1e-3)
+            return Run(raw, before, cooled, lengths, percent)
         message = f"{measurement.name} was lost {_ATTEMPTS} times; look at the device, then resume"
         raise OSError(message)
 

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import click
@@ -143,9 +144,19 @@ def _write_rows(found: Sequence[Record], out: Path, keep: Keep, energy: Kind, ch
 
     about = manifest("fedjoule profile", {"keep": keep, "energy": energy}, ())
     click.echo(printout([result_table(rows.table, out.name)], about, "terminal"), nl=False)
+    click.echo(_own_cost(found))
     click.echo(f"wrote {out}: {len(rows.table)} row(s)")
     if (rows.table["provenance"] == "emulated").any():
         click.echo("These rows were timed under emulation: they show how it works and are refused as costs.")
+
+
+def _own_cost(found: Sequence[Record]) -> str:
+    """Return what measuring itself took, in words: the sampler on the device, and we on this machine."""
+    samplers = [float(run["sampler"]["core_percent"]) for run in found if run.get("sampler")]
+    hosts = [float(run["host_core_percent"]) for run in found if run.get("host_core_percent") is not None]
+    words = [f"the sampler took {median(samplers):.1f} % of a core of the device"] if samplers else []
+    words += [f"the host {median(hosts):.1f} % of one of its own"] if hosts else []
+    return f"Measuring itself: {', '.join(words) or 'nothing was recorded of it'} (median)."
 
 
 def _refuse_without_trainer(session: Session) -> None:
