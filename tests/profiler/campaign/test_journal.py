@@ -38,6 +38,17 @@ def test_what_was_appended_is_read_again(
         assert again.entries == written
 
 
+def test_an_entry_is_synced_to_the_disk_before_anything_else_happens(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[bytes] = []
+    monkeypatch.setattr(journals.os, "fsync", lambda file: synced.append(Path(f"/proc/self/fd/{file}").read_bytes()))
+    with Journal(tmp_path) as journal:
+        journal.append("a")
+        journal.append("b")
+    assert [content.count(b"\n") for content in synced] == [1, 2]
+
+
 def test_an_entry_that_is_no_json_is_refused_and_leaves_no_trace(tmp_path: Path) -> None:
     with Journal(tmp_path) as journal:
         journal.append("a")
