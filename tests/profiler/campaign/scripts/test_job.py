@@ -19,6 +19,7 @@ from profiler.campaign.source import Source, source_of
 from profiler.device.device import Device
 from profiler.device.probe import device_of, script
 from profiler.emulator.phone import Phone
+from profiler.power.dumpsys_battery import read_dumps
 from profiler.power.samples import read_samples
 
 Becomes = Callable[[Callable[[], bool]], bool]
@@ -68,6 +69,19 @@ def test_the_phases_come_in_order_and_everything_is_kept(shell: Any, phone: Phon
     assert samples.column("level")[0] == 72
     assert samples.words["status"][0] == "Discharging"
     assert b"rows" in raw["samples.cost"]
+
+
+def test_where_the_files_are_denied_dumps_are_taken_through_all_phases(
+    shell: Any, phone: Phone, device: Device
+) -> None:
+    prepare(shell, device, "sleep 6", source=source_of(device, "dumpsys"))
+    shell.run("./job.sh", phone=phone)
+    raw = left(shell)
+    phases, dumps = phases_of(raw), read_dumps(raw["dumps"])
+    assert phases.busy_end_s is not None
+    assert dumps.time_s[0] - phases.start_s < 3
+    assert dumps.time_s[-1] > phases.busy_end_s + 2
+    assert raw["dumps.cost"].startswith(b"rows ")
 
 
 def test_an_idle_job_has_no_busy_phase(shell: Any, phone: Phone, device: Device) -> None:
@@ -154,7 +168,8 @@ def test_where_no_file_can_be_read_dumpsys_is_asked(
 
 
 def test_values_just_inside_the_limits_end_nothing(shell: Any, phone: Phone, device: Device) -> None:
-    phone.change(temperature_c=44.9, level=16, thermal_status=2)
+    phone.change(temperature_c=44.9, level=16)
+    dumped(phone, thermal="Thermal Status: 2\\nThermal Status: 5\\n")  # the first status counts
     prepare(shell, device, "sleep 3", idle_s=0.5)
     shell.run("./job.sh", phone=phone)
     assert left(shell)["state"] == b"done\n"

@@ -38,10 +38,19 @@ def test_rows_follow_an_absolute_schedule(shell: Any, tmp_path: Path) -> None:
     steps = np.diff(samples.time_s)
     assert steps.min() > 0
     assert np.median(steps) == pytest.approx(0.05, abs=0.011)
-    # no drift: a row's time is that of its number, whatever the one before took
-    late = samples.time_s - samples.time_s[0] - 0.05 * np.arange(len(samples.time_s))
-    assert np.median(late[-8:]) < 0.08
     assert set(samples.column("c0")) == {12.0}
+
+
+def test_a_sleep_that_takes_too_long_makes_no_later_row_late(shell: Any, tmp_path: Path) -> None:
+    """A row's time is that of its number. (A shell that waits by itself never sleeps here, and passes.)"""
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    (programs / "sleep").write_text('#!/bin/sh\n/bin/sleep "$1"\nexec /bin/sleep 0.03\n')
+    (programs / "sleep").chmod(0o755)
+    samples = read_samples(sample(shell, [Path("/proc/loadavg")], for_s=1.5, period_cs=10, path=programs))
+    late = samples.time_s - samples.time_s[0] - 0.1 * np.arange(len(samples.time_s))
+    assert len(samples.time_s) >= 13
+    assert np.median(late[-5:]) < 0.08
 
 
 def test_a_slow_file_makes_rows_late_and_no_bunch_of_them_after(shell: Any, tmp_path: Path) -> None:
