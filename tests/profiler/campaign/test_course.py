@@ -270,6 +270,11 @@ def test_a_file_that_changed_since_the_plan_was_made_is_refused(bench: Bench, tm
         bench.run(plan=plan)
 
 
+def patient(plan: Plan) -> Plan:
+    """The plan with all the time in the world to cool down: these clocks run a thousand times too fast."""
+    return replace(plan, timing=replace(plan.timing, cool_down_most_s=7200.0))
+
+
 def test_a_warm_phone_is_waited_for(bench: Bench) -> None:
     waits = 0
 
@@ -281,7 +286,7 @@ def test_a_warm_phone_is_waited_for(bench: Bench) -> None:
             waits += 1
             bench.instant.phone.change(temperature_c=28.2 if waits < 3 else 28.0)
 
-    found = bench.run(tell)
+    found = bench.run(tell, plan=patient(bench.instant.plan))
     assert waits == 3  # 27 C at first, and 1 C more is allowed
     assert {each["verdict"] for each in found} == {"valid"}
 
@@ -297,7 +302,7 @@ def test_a_phone_that_throttles_is_waited_for(bench: Bench) -> None:
             waits += 1
             bench.instant.phone.change(thermal_status=0)
 
-    assert {each["verdict"] for each in bench.run(tell)} == {"valid"}
+    assert {each["verdict"] for each in bench.run(tell, plan=patient(bench.instant.plan))} == {"valid"}
     assert waits == 1
 
 
@@ -367,7 +372,7 @@ def test_a_pilot_says_how_many_batches_fill_the_time(tmp_path: Path, keys: Path)
 
 def test_a_pilot_that_fails_does_not_end_the_campaign(tmp_path: Path, keys: Path) -> None:
     found, events, journal = real_campaign("no_such_program", tmp_path, keys)
-    assert [entry["mean_ms"] for entry in journal if entry["kind"] == "pilot"] == [None]
+    assert not [entry for entry in journal if entry["kind"] == "pilot" and entry["mean_ms"]]
     assert [each["verdict"] for each in found] == ["invalid", "invalid"]
     assert all("ended with code 127" in " ".join(flag["what"] for flag in each["flags"]) for each in found)
     assert any(event.kind == "warn" and "pilot" in event.what for event in events)
