@@ -67,7 +67,7 @@ def test_a_gauge_comes_back_from_the_journal(tmp_path: Path, charge: float) -> N
     """Also one without a charge counter, whose NaN is no JSON."""
     gauge = Gauge(1e-6, 1e-3, charge, -1, 0.5, ("one", "two"), ("three",))
     with Journal(tmp_path) as journal:
-        journal.append("gauge", gauge=gauge_data(gauge))
+        journal.append("gauge", measurement="000-calibration", gauge=gauge_data(gauge))
     with Journal(tmp_path) as journal:
         again = gauge_of_data(journal.last("gauge") or {})
     assert math.isnan(again.charge_ah_per_unit) == math.isnan(charge)

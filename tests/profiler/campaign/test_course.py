@@ -380,10 +380,18 @@ def test_a_pilot_that_fails_does_not_end_the_campaign(tmp_path: Path, keys: Path
 
 def test_records_of_more_than_a_thousand_measurements_stay_in_order(tmp_path: Path) -> None:
     names = [f"{number:03d}-a-r{number}" for number in (999, 1000, 1001, 101)]
-    keys = ("format", "plan", "device", "source", "timing", "energy", "flags", "verdict", "raw")
+    tables: dict[str, Any] = {
+        "plan": {},
+        "device": {},
+        "source": {},
+        "timing": {},
+        "energy": {},
+        "raw": {},
+        "flags": [],
+    }
     with Journal(tmp_path) as journal:
         for name in names:
-            write_record(tmp_path, {**dict.fromkeys(keys), "format": 1, "measurement": name}, {})
+            write_record(tmp_path, {**tables, "format": 1, "verdict": "valid", "measurement": name}, {})
             journal.append("finished", measurement=name)
         assert [each["measurement"] for each in records(tmp_path, journal)] == [names[3], *names[:3]]
 

@@ -22,7 +22,7 @@ _FIELDS = st.dictionaries(st.sampled_from(["measurement", "old", "job", "why"]),
 
 
 @settings(max_examples=60)
-@given(st.lists(st.tuples(st.sampled_from(["started", "finished", "\u2028odd\n"]), _FIELDS), max_size=6))
+@given(st.lists(st.tuples(st.sampled_from(["changing", "complete", "\u2028odd\n"]), _FIELDS), max_size=6))
 def test_what_was_appended_is_read_again(
     tmp_path_factory: pytest.TempPathFactory, entries: list[tuple[str, dict[str, Any]]]
 ) -> None:
@@ -66,7 +66,7 @@ def test_a_power_cut_costs_the_last_line_and_no_later_one(
     folder = tmp_path_factory.mktemp("journal")
     with Journal(folder) as journal:
         for number in range(4):
-            journal.append("finished", number=number)
+            journal.append("complete", number=number)
     whole = (folder / FILE).read_bytes()
     (folder / FILE).write_bytes(whole[: len(whole) - cut])
     kept = [entry["number"] for entry in read_journal(folder)]

@@ -35,7 +35,8 @@ def device(
         lines += [f"@supply {name}", *(f"@file {file}={value}" for file, value in files.items())]
         lines += [f"@denied {file}" for file in (denied or {}).get(name, ())]
     for zone, size in (zones or {}).items():
-        lines += [f"@powercap {zone}", f"@file name=package-{zone[-1]}", f"@file range={size}"]
+        name = "core" if zone.count(":") > 1 else f"package-{zone[-1]}"
+        lines += [f"@powercap {zone}", f"@file name={name}", f"@file range={size}"]
     lines += ["@@fedjoule cpus", *cpus, "@@fedjoule tools", *tools, "@@fedjoule battery", dump, "@@fedjoule properties"]
     lines += ["ro.build.version.sdk=33", "ro.product.model=A phone"] if android else ["os=Linux"]
     return device_of("\n".join([*lines, "@@fedjoule end", ""]), "a link")
