@@ -21,6 +21,13 @@ def keep_until_imported() -> None:
         signal.signal(signal.SIGALRM, _interrupt)
 
 
+def end_by(*numbers: int) -> None:
+    """Let these signals end a run as Ctrl-C does: what was changed is put back."""
+    if threading.current_thread() is threading.main_thread():
+        for number in numbers:
+            signal.signal(number, _interrupt)
+
+
 def _interrupt(_number: int, frame: FrameType | None) -> None:
     while frame is not None:
         if frame.f_code.co_filename.startswith("<frozen importlib"):

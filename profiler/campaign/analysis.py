@@ -22,10 +22,20 @@ from profiler.power.energy import Energy, measure_energy
 from profiler.power.gauge import Gauge
 from profiler.power.latency import Latency, latency_of
 from profiler.power.samples import Samples, between
-from profiler.power.validity import Flag, charging_flags, is_valid, suspend_flags, throttle_flags, torn_flags
+from profiler.power.validity import (
+    Flag,
+    charging_flags,
+    is_valid,
+    length_flags,
+    power_flags,
+    suspend_flags,
+    throttle_flags,
+    torn_flags,
+)
 from profiler.workload.reading import Reading, read_output
 from profiler.workload.workload import OUTPUT_NAME, Workload
 
+_TWO_SIDED = 1.96  # half of a 95 % interval in standard errors
 _MOST_WORKED, _CLOCK_S = 1.02, 0.05  # batches may fill the busy time by so much, clocks differ by so much
 _NO_STARTUP = 0.005  # a smaller share of the busy time is none
 
@@ -45,7 +55,7 @@ class Situation:
     cooled: bool
     lengths: Lengths
     rate: float
-    hashes: Mapping[str, str]
+    allowed: tuple[str, ...] = ()
     host_core_percent: float = math.nan
 
 
@@ -64,7 +74,7 @@ def analyse(situation: Situation, raw: Mapping[str, bytes]) -> Record:
             if workload is None:
                 power = dict(_idle(samples, gauge, phases))
             elif phases.busy_start_s is not None and situation.source.kind == "dumpsys":
-                power = _counted(samples, *_load(phases, reading)[:2])
+                power = _counted(samples, *_load(phases, reading)[:2], flags)
             elif phases.busy_start_s is not None and phases.busy_end_s is not None:
                 energy = measure_energy(samples, gauge, *_load(phases, reading))
                 power = {name: value for name, value in asdict(energy).items() if name != "flags"}
@@ -91,6 +101,7 @@ def analyse(situation: Situation, raw: Mapping[str, bytes]) -> Record:
         | {"columns": dict(situation.source.columns), "range_uj": dict(situation.source.counter_range_uj)},
         "gauge": asdict(situation.gauge) if situation.gauge is not None else None,
         "clock_rate": situation.rate,
+        "allowed": list(situation.allowed),
         "lengths": asdict(situation.lengths),
         "before": asdict(situation.before),
         "after": asdict(situation.after),
@@ -254,13 +265,15 @@ def _timing(reading: Reading | None, latency: Latency | None) -> dict[str, Any] 
     return said | ({"latency": asdict(latency)} if latency is not None else {})
 
 
-def _counted(samples: Samples, start_s: float, end_s: float) -> dict[str, Any]:
+def _counted(samples: Samples, start_s: float, end_s: float, flags: list[Flag]) -> dict[str, Any]:
     """Return the energy by a charge counter alone. Raises ValueError if it moved too seldom to tell."""
     found = charge_energy(samples, 1e-6, 1e-6, start_s, end_s)
     if found is None:
         message = "the charge counter moved less than 3 times under load; measure for minutes (busy_s), or by sysfs"
         raise ValueError(message)
     busy_s = end_s - start_s
+    flags += length_flags(busy_s, samples.poll_s, found.steps)
+    flags += power_flags(found.gross_j / busy_s, found.net_j / busy_s if math.isfinite(found.net_j) else math.inf)
     return asdict(found) | {
         "method": "charge counter",
         "busy_s": busy_s,
@@ -275,13 +288,15 @@ def _per_batch(power: dict[str, Any] | None, reading: Reading | None) -> dict[st
         for kind in ("net", "gross"):
             power[f"{kind}_mj_per_batch"] = 1e3 * power[f"{kind}_j"] / batches
             power[f"{kind}_mj_per_batch_error"] = 1e3 * power[f"{kind}_error_j"] / batches
+            half_j = power.get(f"{kind}_half_width_j", _TWO_SIDED * power[f"{kind}_error_j"])
+            power[f"{kind}_mj_per_batch_half_width"] = 1e3 * half_j / batches
     return power
 
 
 def _workload(workload: Workload | None, situation: Situation) -> dict[str, Any] | None:
     if workload is None:
         return None
-    files = {file.name: situation.hashes.get(file.name, file.sha256) for file in workload.files}
+    files = {file.name: file.sha256 for file in workload.files}
     names = ("name", "reader", "model", "dataset", "precision", "processor", "batch_size", "stage", "overlap")
     more = ("empty_call", "command", "environment", "threads", "engine")
     return {name: getattr(workload, name) for name in (*names, *more)} | {"files_sha256": files}

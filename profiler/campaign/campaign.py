@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from profiler.campaign import restore
-from profiler.campaign.change import Change, not_restored
+from profiler.campaign.change import Change, not_restored, rooted
 from profiler.campaign.course import Course, Event, Tell, finished, running
 from profiler.campaign.journal import Entry, Journal
 from profiler.campaign.plan import Plan, expected_s
@@ -20,6 +20,9 @@ from profiler.power.gauge import Override
 from profiler.transport.link import LinkLost
 
 VERSION = 1
+_MOVING_S = 3.0
+# Changes that a person asks for -> the condition they are to end; what the battery then does is judged by its current.
+_MENDS = {"system/screen_off_timeout": "asleep", "power.battery_input.suspended": "charging"}
 
 
 @dataclass(frozen=True)
@@ -66,12 +69,20 @@ def preview(session: Session, plan: Plan, choices: Choices, journal: Journal) ->
     begun = journal.last("campaign")
     if begun is not None:
         _refuse_another(begun, plan, device)
-    source = source_of(device, choices.source, choices.supply, earlier=first)
+    if begun is None:
+        if len(device.supplies) > 2 and not first.emulated:
+            session.clock.sleep(_MOVING_S)  # so that a gauge that moves can be told from one that does not
+            device = session.probe()
+        source = source_of(device, choices.source, choices.supply, earlier=first)
+    else:  # what a campaign began with: its gauge was calibrated, and one row must not mix two sources
+        kind, supply = begun.get("source"), begun.get("supply")
+        source = source_of(device, kind if isinstance(kind, str) else None, supply if isinstance(supply, str) else None)
     campaign = str(begun["campaign"]) if begun is not None else ""
     conditions = conditions_of(device, campaign)
     total, done = len(plan.measurements()), len(finished(journal))
     left_s = expected_s(plan, 0.0 if source.kind == "none" else 1.0) * (total - done) / total
-    refusal = refused(conditions, choices.allowed)
+    mended = {_MENDS[change.name] for change in choices.changes if change.name in _MENDS}
+    refusal = refused(conditions, choices.allowed | mended)
     return Preview(device, source, conditions, refusal, rate, left_s / rate, total, done)
 
 
@@ -94,14 +105,20 @@ def run(
     name = str(begun["campaign"]) if begun is not None else campaign or secrets.token_hex(6)
     if begun is None:
         device = seen.device
+        supply = seen.source.name if seen.source.kind == "sysfs" else None
         journal.append(
-            "campaign", campaign=name, plan=plan.hash, version=VERSION, title=device.title, identity=device.identity
-        )
-    workspace = Workspace(session, seen.device, name)
+            "campaign", campaign=name, plan=plan.hash, version=VERSION, title=device.title, identity=device.identity,
+            source=seen.source.kind, supply=supply,
+        )  # fmt: skip
+    workspace = Workspace(session, seen.device, name, force="locked" in choices.allowed)
     try:
-        restore.apply(session, workspace, journal, choices.changes, seen.device.uptime_s)
-        course = Course(session, workspace, plan, folder, journal, seen.device, seen.source, seen.rate, tell)
-        course.run(choices.override, choices.changes)
+        changes = tuple(rooted(change, seen.device.root) for change in choices.changes)
+        restore.apply(session, workspace, journal, changes, seen.device.uptime_s)
+        if any(_MENDS.get(change.name) == "asleep" for change in changes):
+            session.run("input keyevent KEYCODE_WAKEUP")
+        allowed = tuple(each.code for each in seen.conditions if each.code in choices.allowed)
+        course = Course(session, workspace, plan, folder, journal, seen.device, seen.source, seen.rate, tell, allowed)
+        course.run(choices.override, changes)
     finally:
         _leave(session, workspace, journal, tell)
     journal.append("complete")

@@ -6,7 +6,7 @@ Nothing is changed unless asked for. Every change is written down, on the host a
 import re
 import shlex
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 from profiler.names import has_control_characters, printable
@@ -14,6 +14,8 @@ from profiler.transport.paths import checked_path
 
 Kind = Literal["setting", "property", "file"]
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,100}")
+# Below /sys or /proc, also those of an emulated phone, whose root is a folder with such a name.
+_FILE = re.compile(r"(/[^/]+)*/fedjoule-phone-[A-Za-z0-9_]+/(sys|proc)/|/(sys|proc)/")
 _VALUE = re.compile(r"[ -~]{0,200}")
 _MISSING = "null"  # what `settings get` says of a setting that does not exist
 
@@ -72,13 +74,18 @@ def change_of(kind: str, name: str, value: str) -> Change:
         right = bool(_NAME.fullmatch(name))
     elif kind == "file":
         checked_path(name)
-        right = name.startswith(("/sys/", "/proc/")) or "/sys/" in name
+        right = _FILE.match(name) is not None
     else:
         right = False
     if not right or not _VALUE.fullmatch(value):
         message = f"{printable(kind, 20)} {printable(name)!r} = {printable(value)!r} is no change that can be undone"
         raise ValueError(message)
     return Change("setting" if kind == "setting" else "property" if kind == "property" else "file", name, value)
+
+
+def rooted(change: Change, root: str) -> Change:
+    """Return a change with its file below ``root``: an emulated phone's /sys is a folder, not this machine's."""
+    return replace(change, name=root + change.name) if change.kind == "file" else change
 
 
 def made_of(entry: Any) -> Made:

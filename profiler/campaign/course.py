@@ -15,7 +15,7 @@ from profiler.campaign.plan import Measurement, Plan
 from profiler.campaign.record import write_raw, write_record
 from profiler.campaign.session import Session
 from profiler.campaign.source import Source
-from profiler.campaign.workspace import Workspace, hash_here
+from profiler.campaign.workspace import Workspace
 from profiler.device.device import Device
 from profiler.device.state import State, state_of, state_of_data
 from profiler.power.gauge import Gauge, Override
@@ -70,6 +70,7 @@ class Course:
         source: Source,
         rate: float,
         tell: Tell,
+        allowed: tuple[str, ...] = (),
     ) -> None:
         """Prepare; nothing is sent to the device yet."""
         self._session, self._workspace, self._plan, self._folder = session, workspace, plan, folder
@@ -78,9 +79,7 @@ class Course:
         self._gauge: Gauge | None = None
         self._done = 0
         self._total = len(plan.measurements())
-        self._hashes = {
-            file.name: file.sha256 or hash_here(file.path) for each in plan.workloads for file in each.files
-        }
+        self._allowed = allowed
 
     def run(self, override: Override, changes: Sequence[Change] = ()) -> None:
         """Run everything that the journal does not hold yet."""
@@ -127,7 +126,7 @@ class Course:
         after = state_of(self._session.probe())
         situation = Situation(
             campaign, self._plan, measurement, self._device, self._source, self._gauge, done.before, after,
-            done.cooled, done.lengths, self._rate, self._hashes, done.host_core_percent,
+            done.cooled, done.lengths, self._rate, self._allowed, done.host_core_percent,
         )  # fmt: skip
         record = analyse(situation, done.raw)
         sha256 = write_record(self._folder, record, done.raw)
@@ -152,6 +151,9 @@ class Course:
             try:
                 measure.wait(self._session, self._workspace, started, self._rate, self._waited(measurement))
                 raw = measure.collect(self._session, self._workspace, started, measurement.workload)
+                if self._changes and restore.was_put_back(self._session, self._workspace):
+                    message = "the device put its settings back meanwhile, because this machine was away"
+                    raise measure.Lost(message)
             except measure.Lost as error:
                 self._journal.append("lost", measurement=measurement.name, why=str(error))
                 self._tell(Event("warn", f"{measurement.name} is lost: {error}; it is measured again"))
@@ -182,11 +184,13 @@ class Course:
         elif self._source.kind == "none":
             idle_s = min(idle_s, 1.0)  # without power there is no baseline to measure
         lengths = measure.Lengths(idle_s, seconds, batches)
+        self._keep_changes(self._plan.timing.cool_down_most_s)
         device, cooled = self._cool()
-        restore.renew(self._workspace, device.uptime_s, 2 * (2 * idle_s + seconds) + restore.LEASE_MARGIN_S)
+        self._keep_changes(2 * (2 * idle_s + seconds))
+        self._workspace.hold()
         started = measure.start(
             self._session, self._workspace, device, self._source, measurement.name, workload, lengths,
-            self._plan.timing.sample_period_s, self._plan.cpus, self._hashes,
+            self._plan.timing.sample_period_s, self._plan.cpus,
         )  # fmt: skip
         before = state_of(device)
         self._journal.append(
@@ -194,6 +198,16 @@ class Course:
             before=asdict(before), cooled=cooled,
         )  # fmt: skip
         return started, lengths, before, cooled
+
+    def _keep_changes(self, seconds: float) -> None:
+        """Let the device wait ``seconds`` more for us before it puts its settings back; make them anew if it did."""
+        if not self._changes:
+            return
+        uptime_s = self._session.probe().uptime_s
+        restore.renew(self._workspace, uptime_s, seconds + restore.LEASE_MARGIN_S)
+        if restore.was_put_back(self._session, self._workspace):
+            restore.apply(self._session, self._workspace, self._journal, self._changes, uptime_s)
+            restore.renew(self._workspace, uptime_s, seconds + restore.LEASE_MARGIN_S)
 
     def _batches(self, workload: Workload, seconds: float) -> int | None:
         """Return how many batches fill ``seconds``, from a short run of the workload; None if it counts seconds."""
@@ -206,14 +220,13 @@ class Course:
             files = {file: done.raw[file] for file in workload.result_files if file in done.raw}
             try:
                 mean_ms = read_output(workload, done.raw.get(OUTPUT_NAME, b""), files).mean_ms
-            except ValueError as error:  # its measurements will fail in the same way, and say so
+            except ValueError as error:  # its measurement will fail in the same way, and say so; then it is tried again
                 self._tell(Event("warn", f"{name}: {error}"))
-                mean_ms = None
+                self._journal.append("lost", measurement=name, why=str(error))
+                return _PILOT_BATCHES
             self._journal.append("pilot", measurement=name, mean_ms=mean_ms)
             self._workspace.remove(f"{self._workspace.folder}/{name}")
             known = {"mean_ms": mean_ms}
-        if not known["mean_ms"]:
-            return _PILOT_BATCHES
         return max(2, round(1e3 * seconds / float(known["mean_ms"]) + 0.5))
 
     def _cool(self) -> tuple[Device, bool]:

@@ -23,7 +23,7 @@ state() {
 check() {
     clock
     [ -e stop ] && why="stopped by the host"
-    [ "$now" -ge "$DEADLINE_CS" ] && why="deadline passed"
+    [ "$now" -ge "$DEADLINE_CS" ] && why="deadline passed: give the plan a busy_s of at least the time of the program"
     value=
     [ -n "$TEMPERATURE_FILE" ] && { read -r value <"$TEMPERATURE_FILE"; } 2>/dev/null
     limit temperature "$value"

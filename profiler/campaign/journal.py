@@ -15,6 +15,11 @@ FILE = "journal.jsonl"
 _MOST_BYTES = 64 << 20
 
 Entry = Mapping[str, Any]
+# Kind -> fields of text without which an entry is none.
+_NEEDED: dict[str, tuple[str, ...]] = {
+    kind: ("measurement",) for kind in ("started", "finished", "lost", "pilot", "gauge")
+}
+_NEEDED |= {"campaign": ("campaign", "plan", "identity"), "restored": ("name",)}
 
 
 class Journal:
@@ -85,6 +90,12 @@ def read_journal(folder: Path) -> list[Entry]:
             entry = json.loads(line)
         except (ValueError, RecursionError):
             continue
-        if isinstance(entry, dict) and isinstance(entry.get("kind"), str):
+        if isinstance(entry, dict) and isinstance(entry.get("kind"), str) and _whole(entry):
             entries.append(entry)
     return entries
+
+
+def _whole(entry: Entry) -> bool:
+    """Return whether an entry has the fields that its kind is read by."""
+    needed = _NEEDED.get(str(entry["kind"]), ())
+    return all(isinstance(entry.get(name), str) for name in needed)

@@ -2,14 +2,14 @@
 
 import re
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
 from profiler.campaign.job import Job, job_files
 from profiler.campaign.session import Session
 from profiler.campaign.source import Source
-from profiler.campaign.workspace import Workspace
+from profiler.campaign.workspace import TRACES, Workspace, hash_here
 from profiler.device.device import Device
 from profiler.names import printable
 from profiler.transport.detach import start_detached
@@ -56,7 +56,6 @@ def start(
     lengths: Lengths,
     sample_period_s: float,
     cpus: str = "",
-    hashes: Mapping[str, str] | None = None,
 ) -> Started:
     """Bring a measurement's files to the device and start it there, detached from the link.
 
@@ -66,7 +65,7 @@ def start(
     expected_s = 2 * lengths.idle_s + busy_s
     deadline_s = device.uptime_s + _LATE * expected_s + _GRACE_S
     folder = f"{workspace.folder}/{name}"
-    trace = f"/data/misc/perfetto-traces/fedjoule-{name}" if source.kind == "perfetto" else ""
+    trace = f"{TRACES}-{workspace.folder.rpartition('/')[2]}-{name}" if source.kind == "perfetto" else ""
     command = ""
     if workload is not None:
         values: dict[str, str | int | float] = {"dir": folder, "seconds": f"{lengths.seconds:g}"}
@@ -78,7 +77,7 @@ def start(
     job = Job(command, lengths.idle_s, deadline_s, sample_period_s, cpus, trace)
     workspace.make(name, job_files(job, device, source))
     for file in workload.files if workload is not None else ():
-        there = workspace.bring(file.path, (hashes or {}).get(file.name) or file.sha256 or "", file.executable)
+        there = workspace.bring(file.path, file.sha256 or hash_here(file.path), file.executable)
         workspace.link(there, folder, file.name)
     session.step(lambda link: start_detached(link, f"{folder}/job.sh", f"{folder}/launch.pid"))
     return Started(folder, device.boot_id, expected_s, deadline_s, trace)

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import math
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ FORMAT = 1
 _MOST_BYTES = 4 << 20
 _KEYS = ("format", "measurement", "plan", "device", "source", "timing", "energy", "flags", "verdict", "raw")
 Record = Mapping[str, Any]
+_NAME = re.compile(r"[A-Za-z0-9._-]{1,200}")
 
 
 def write_record(folder: Path, record: Record, raw: Mapping[str, bytes]) -> str:
@@ -44,6 +46,9 @@ def read_record(path: Path) -> Record:
     except (ValueError, RecursionError) as error:
         message = f"{printable(path.name)} is no JSON ({printable(error)}); give a record of a measurement"
         raise ValueError(message) from error
+    if isinstance(record, dict) and not _typed(record):
+        message = f"{printable(path.name)} is damaged; measure again, or leave its measurement out"
+        raise ValueError(message)
     missing = [key for key in _KEYS if not isinstance(record, dict) or key not in record]
     if missing or record["format"] != FORMAT:
         what = f"lacks {missing[0]}" if missing else f"has format {printable(record['format'], 20)}, not {FORMAT}"
@@ -66,3 +71,18 @@ def _finite(value: Any) -> Any:
     if isinstance(value, list | tuple | frozenset | set):
         return [_finite(each) for each in value]
     return value
+
+
+def _typed(record: Record) -> bool:
+    """Return whether what others rely on is of its kind, as far as it is there."""
+    tables = all(isinstance(record.get(name, {}), dict) for name in ("plan", "device", "source", "raw"))
+    perhaps = all(isinstance(record.get(name, {}), dict | None) for name in ("workload", "timing", "energy", "phases"))
+    name = record.get("measurement", "x")
+    return (
+        tables
+        and perhaps
+        and isinstance(record.get("flags", []), list)
+        and record.get("verdict", "valid") in ("valid", "doubtful", "invalid")
+        and isinstance(name, str)
+        and _NAME.fullmatch(name) is not None
+    )

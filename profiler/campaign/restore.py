@@ -1,6 +1,7 @@
 """Changed settings: made with a way back on the host and on the device, and put back in reverse order."""
 
-from collections.abc import Callable, Iterable, Sequence
+import shlex
+from collections.abc import Callable, Sequence
 
 from profiler.campaign.change import Change, Made, checked_old, not_restored, restore_script
 from profiler.campaign.job import script
@@ -21,6 +22,7 @@ def apply(session: Session, workspace: Workspace, journal: Journal, changes: Seq
     """
     if not changes:
         return
+    workspace.say(f"rm -f {shlex.quote(f'{workspace.folder}/restored')}", "cannot remove a file of ours")
     open_changes = not_restored(journal.entries)
     renew(workspace, uptime_s, LEASE_MARGIN_S)
     workspace.put(f"{workspace.folder}/uptime_file", f"{workspace.root}/proc/uptime\n".encode())
@@ -42,6 +44,11 @@ def apply(session: Session, workspace: Workspace, journal: Journal, changes: Seq
     )
 
 
+def was_put_back(session: Session, workspace: Workspace) -> bool:
+    """Return whether the device put the settings back by itself, because nothing was heard of us for too long."""
+    return session.run(f"[ -e {shlex.quote(f'{workspace.folder}/restored')} ]").code == 0
+
+
 def renew(workspace: Workspace, uptime_s: float, seconds: float) -> None:
     """Let the device's watchdog wait until ``seconds`` after the device's time ``uptime_s``."""
     workspace.put(f"{workspace.folder}/lease", f"{int(uptime_s + seconds) + 1}\n".encode())
@@ -61,8 +68,3 @@ def put_back(session: Session, journal: Journal, say: Callable[[str], None] = la
         else:
             failed.append(f"{change.kind} {change.name} reads {printable(now, 60)!r}, was {printable(made.old, 60)!r}")
     return failed
-
-
-def words_of(changes: Iterable[Change]) -> tuple[str, ...]:
-    """Return the changes in words, for a preview."""
-    return tuple(change.words for change in changes)

@@ -1,8 +1,8 @@
 """From records to rows of a measurement table: repetitions put together, failed ones left out."""
 
 import math
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import pandas as pd
@@ -10,18 +10,30 @@ import pandas as pd
 from profiler.campaign.record import Record
 from profiler.columns import COLUMNS
 from profiler.names import printable
+from profiler.power.energy import combine
 from profiler.table import check_table
 
 Keep = Literal["valid", "doubtful", "invalid"]
 KEEPS: tuple[Keep, ...] = ("valid", "doubtful", "invalid")
 Kind = Literal["gross", "net"]
+_TWO_SIDED = 1.96  # half of a 95 % interval in standard errors
+
+
+@dataclass(frozen=True)
+class Interval:
+    """Half of the 95 % intervals of time and energy in percent of them, and the flags of the runs behind them."""
+
+    time_percent: float = math.nan
+    energy_percent: float = math.nan
+    doubts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Rows:
-    """A measurement table, and a line for each measurement that was left out of it, with the reason."""
+    """A measurement table, each row's intervals, and a line for each measurement that was left out of it."""
 
     table: pd.DataFrame
+    intervals: tuple[Interval, ...]
     left_out: tuple[str, ...]
 
 
@@ -48,8 +60,9 @@ def rows_of(
         name = line.partition(":")[0].partition("-")[2].rpartition("-r")[0]
         missing[name] = missing.get(name, 0) + 1
     found = [_row(runs, energy, conditions, missing.get(name, 0)) for name, runs in sorted(groups.items())]
-    frame = pd.DataFrame([{name: row.get(name) for name in COLUMNS} for row in found], columns=list(COLUMNS))
-    return Rows(check_table(frame) if found else frame, tuple(left_out))
+    frame = pd.DataFrame([{name: row.get(name) for name in COLUMNS} for row, _ in found], columns=list(COLUMNS))
+    intervals = tuple(interval for _, interval in found)
+    return Rows(check_table(frame) if found else frame, intervals, tuple(left_out))
 
 
 def _name(record: Record) -> str:
@@ -62,8 +75,10 @@ def _has_figure(record: Record) -> bool:
     return record["timing"] is not None
 
 
-def _row(runs: Sequence[Record], energy: Kind, conditions: Sequence[str], missing: int) -> dict[str, Any]:
-    """Return the row of the repetitions of one workload."""
+def _row(
+    runs: Sequence[Record], energy: Kind, conditions: Sequence[str], missing: int
+) -> tuple[dict[str, Any], Interval]:
+    """Return the row of the repetitions of one workload, and its intervals."""
     first = runs[0]
     device = first["device"]
     campaign = f"fedjoule profile, plan {first['plan']['hash']}, campaign {first['campaign']}"
@@ -75,12 +90,12 @@ def _row(runs: Sequence[Record], energy: Kind, conditions: Sequence[str], missin
     }
     notes = [_runs(len(runs), missing)]
     if first["workload"] is None:
-        row |= _idle(runs)
+        own, interval = _idle(runs), Interval()
     else:
-        row |= _worked(runs, energy, conditions, notes)
-    codes = sorted({flag["code"] for run in runs for flag in run["flags"]})
+        own, interval = _worked(runs, energy, conditions, notes)
+    codes = tuple(sorted({str(flag["code"]) for run in runs for flag in run["flags"]}))
     notes += [f"doubts: {', '.join(codes)}"] if codes else []
-    return row | {"note": "; ".join(notes)}
+    return row | own | {"note": "; ".join(notes)}, replace(interval, doubts=codes)
 
 
 def _runs(kept: int, missing: int) -> str:
@@ -104,13 +119,16 @@ def _idle(runs: Sequence[Record]) -> dict[str, Any]:
     }
 
 
-def _worked(runs: Sequence[Record], energy: Kind, conditions: Sequence[str], notes: list[str]) -> dict[str, Any]:
-    """Return the row of a workload. A standard deviation over the root of ``runs`` is the mean's standard error."""
+def _worked(
+    runs: Sequence[Record], energy: Kind, conditions: Sequence[str], notes: list[str]
+) -> tuple[dict[str, Any], Interval]:
+    """Return the row of a workload and its intervals. A deviation over the root of ``runs`` is a standard error."""
     workload = runs[0]["workload"]
     empty = bool(workload["empty_call"])
     counts = [int(run["timing"]["batches"]) for run in runs if run["timing"]["batches"]]
     batches = sorted(counts)[len(counts) // 2] if counts else None
-    time_ms, time_error = _mean([float(run["timing"]["mean_ms"]) for run in runs], [_time_error(run) for run in runs])
+    means, errors = [float(run["timing"]["mean_ms"]) for run in runs], [_time_error(run) for run in runs]
+    time = combine(means, [_TWO_SIDED * error for error in errors])
     said = ["empty call"] if empty else []
     said += [f"overlap: {workload['overlap']}"] if workload["overlap"] and workload["stage"] == "total" else []
     said += [f"engine: {workload['engine']}"] if workload["engine"] else []
@@ -121,50 +139,62 @@ def _worked(runs: Sequence[Record], energy: Kind, conditions: Sequence[str], not
         "model": None if empty else workload["model"] or None,
         "dataset": None if empty else workload["dataset"] or None,
         "batch_size": None if empty else workload["batch_size"],
-        "time_ms": time_ms,
-        "time_ms_std": time_error * math.sqrt(len(runs)),
+        "time_ms": time.mean,
+        "time_ms_std": _standard_error(means, errors) * math.sqrt(len(runs)),
         "runs": len(runs),
         "batches": batches,
     }
-    notes.append(f"time +-{_percent(time_error, time_ms, len(runs))}")
+    interval = Interval(100 * time.half_width_95 / time.mean)
+    notes.append(f"time +-{interval.time_percent:.1f} % (95 %)")
     key = f"{energy}_mj_per_batch"
-    measured = [run["energy"] for run in runs if run["energy"] is not None and run["energy"].get(key) is not None]
+    measured = [run for run in runs if run["energy"] is not None and _is_number(run["energy"].get(key))]
     if measured and not empty:
-        energy_mj, energy_error = _mean(
-            [float(each[key]) for each in measured], [float(each[f"{key}_error"]) for each in measured]
-        )
-        if energy_mj > 0:
-            row["energy_mj"] = energy_mj
-            row["energy_mj_std"] = energy_error * math.sqrt(len(measured))
-            row["power_idle_mw"] = 1e3 * sum(float(each["baseline_w"]) for each in measured) / len(measured)
-            said.append(f"energy: {energy}")
-            notes.append(f"energy +-{_percent(energy_error, energy_mj, len(measured))}")
-    row["conditions"] = "; ".join([*said, *conditions]) or None
-    return row
+        each = [run["energy"] for run in measured]
+        values, errors = [float(one[key]) for one in each], [float(one[f"{key}_error"]) for one in each]
+        joules = combine(values, [_half_width(one, key) for one in each])
+        if joules.mean > 0:
+            row["energy_mj"] = joules.mean
+            row["energy_mj_std"] = _standard_error(values, errors) * math.sqrt(len(runs))
+            idle_w = [float(one["baseline_w"]) for one in each if _is_number(one.get("baseline_w"))]
+            row["power_idle_mw"] = 1e3 * sum(idle_w) / len(idle_w) if idle_w else None
+            source = runs[0]["source"]
+            said += [f"energy: {energy}", f"power: {source['kind']} {source.get('name') or ''}".strip()]
+            interval = Interval(interval.time_percent, 100 * joules.half_width_95 / joules.mean)
+            fewer = f" of {len(measured)} runs" if len(measured) < len(runs) else ""
+            notes.append(f"energy{fewer} +-{interval.energy_percent:.1f} % (95 %)")
+        else:
+            notes.append(f"{energy} energy is not above zero and left out")
+    cpus = runs[0]["plan"].get("cpus")
+    said += [f"cpus: {cpus}"] if cpus else []
+    said += [f"allowed: {code}" for code in sorted({code for run in runs for code in run.get("allowed", [])})]
+    row["conditions"] = printable("; ".join([*said, *conditions]), 1000) or None
+    return row, interval
+
+
+def _standard_error(values: Sequence[float], errors: Sequence[float]) -> float:
+    """Return the standard error of a mean over runs: what they differ by, and not less than their own errors."""
+    within = math.sqrt(sum(error**2 for error in errors)) / len(errors)
+    if len(values) < 2:
+        return within
+    mean = sum(values) / len(values)
+    between = math.sqrt(sum((value - mean) ** 2 for value in values) / (len(values) - 1) / len(values))
+    return max(between, within)
 
 
 def _time_error(run: Record) -> float:
-    """Return the standard error of a run's mean time: from its batches, 0 where nothing is known of them."""
-    latency = run["timing"].get("latency")
-    if latency is not None and latency.get("mean_error_ms") is not None:
+    """Return the standard error of a run's mean time, from its batches; 0 where nothing is known of them."""
+    latency = run["timing"].get("latency") or {}
+    if _is_number(latency.get("mean_error_ms")):
         return float(latency["mean_error_ms"])
     std, batches = run["timing"]["std_ms"], run["timing"]["batches"]
-    return float(std) / math.sqrt(batches) if std is not None and batches else 0.0
+    return float(std) / math.sqrt(batches) if _is_number(std) and batches else 0.0
 
 
-def _mean(values: Sequence[float], errors: Sequence[float]) -> tuple[float, float]:
-    """Return the mean over runs and its standard error: what the runs differ by, and not less than their own errors."""
-    mean = sum(values) / len(values)
-    within = math.sqrt(sum(error**2 for error in errors)) / len(errors)
-    if len(values) < 2:
-        return mean, within
-    between = math.sqrt(sum((value - mean) ** 2 for value in values) / (len(values) - 1) / len(values))
-    return mean, max(between, within)
+def _half_width(energy: Mapping[str, Any], key: str) -> float:
+    """Return half of the 95 % interval of a run's energy."""
+    known = energy.get(f"{key}_half_width")
+    return float(known) if isinstance(known, float) else _TWO_SIDED * float(energy[f"{key}_error"])
 
 
-def _percent(error: float, mean: float, runs: int) -> str:
-    """Return half of the 95 % interval in percent of the mean, by Student's t for so few runs."""
-    from scipy import stats
-
-    quantile = float(stats.t.ppf(0.975, runs - 1)) if runs > 1 else 1.96
-    return f"{100 * quantile * error / mean:.1f} % (95 %)"
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

@@ -3,6 +3,7 @@
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from typing import Literal
 
 from profiler.device.battery import kind_of, own_batteries
@@ -82,13 +83,17 @@ def _sources(device: Device, supply: str | None, earlier: Device | None) -> list
         columns = {column: f"{folder}/{file}" for column, file in _FILES.items() if each.files.get(file, "").strip()}
         found.append(Source("sysfs", each.name, {**columns, **state}, tuple(why)))
     if device.powercaps:
-        zones = [zone for zone in device.powercaps if zone.zone.count(":") == 1] or list(device.powercaps)
+        # Packages only: their parts are in them, and psys and the second interface (mmio) count them again.
+        packages = [zone for zone in device.powercaps if zone.name.startswith("package") and "mmio" not in zone.zone]
+        zones = packages or list(device.powercaps[:1])
         folder = f"{device.root}/sys/class/powercap"
         energy = {f"energy{number}": f"{folder}/{zone.zone}/energy_uj" for number, zone in enumerate(zones[:8])}
         ranges = {f"energy{number}": zone.range_uj for number, zone in enumerate(zones[:8])}
         words = ", ".join(zone.name for zone in zones[:8])
         found.append(Source("powercap", words, {**energy, **state}, tuple(why), ranges))
-    if "perfetto" in device.tools and device.android:
+    if "perfetto" in device.tools and device.android and find_spec("perfetto") is None:
+        why.append("perfetto: its package is missing here (pip install 'fedjoule[profile]')")
+    elif "perfetto" in device.tools and device.android:
         found.append(Source("perfetto", "", state, tuple(why)))
     if "Charge counter" in device.battery_dump:
         found.append(Source("dumpsys", "", state, (*why, "dumpsys is coarse: one reading a second, charge in steps")))

@@ -14,19 +14,24 @@ from profiler.transport.link import OutputTooLong, Transport
 from profiler.transport.paths import checked_path
 
 MARKER = "fedjoule-campaign"
+TRACES = "/data/misc/perfetto-traces/fedjoule"  # Perfetto may write nowhere else
 _ID = re.compile(r"[0-9a-f]{8,32}")
 
 
 class Workspace:
     """The folder ``<workspace>/<campaign>`` of a device, held open by a lock until ``close``."""
 
-    def __init__(self, session: Session, device: Device, campaign: str) -> None:
-        """Make the folder and take the lock. Raises OSError if the device has no place for it."""
+    def __init__(self, session: Session, device: Device, campaign: str, force: bool = False) -> None:
+        """Make the folder and take the lock, from another campaign only by ``force``.
+
+        Raises OSError if the device has no place for it, or if another campaign holds it.
+        """
         if not _ID.fullmatch(campaign):
             message = f"campaign {printable(campaign)!r} must be 8 to 32 hexadecimal digits"
             raise ValueError(message)
         self.folder = checked_path(f"{device.workspace}/{campaign}")
         self.root = device.root
+        self._force = force
         self._session, self._campaign = session, campaign
         self.open(device)
 
@@ -34,10 +39,23 @@ class Workspace:
         """Make the folder if it is not there and take the lock, again after a restart of the device."""
         self._device = device
         place, lock, top = (shlex.quote(path) for path in (self.folder, f"{device.workspace}/lock", device.workspace))
+        ours, boot = shlex.quote(f"{self._campaign} {device.boot_id}"), shlex.quote(device.boot_id)
+        # Whoever makes the file has it (set -C); a lock of our own, or from before a restart, is taken over.
+        mine = f'[ "$who" = {self._campaign} ] || [ "$when" != {boot} ]' + (" || :" if self._force else "")
         self.say(
-            f"mkdir -p -m 700 {top} && [ -O {top} ] && mkdir -p {place} && : >{place}/{MARKER} && "
-            f"echo {shlex.quote(f'{self._campaign} {device.boot_id}')} >{lock}",
-            "cannot make its folder there",
+            f"mkdir -p -m 700 {top} && [ -O {top} ] || exit 1; "
+            f"(set -C; echo {ours} >{lock}) 2>/dev/null || {{ read -r who when <{lock}; "
+            f'{{ {mine}; }} && echo {ours} >{lock} || {{ echo "campaign $who holds it"; exit 1; }}; }}; '
+            f"mkdir -p {place} && : >{place}/{MARKER}",
+            "cannot make its folder there, or another campaign holds the device",
+        )
+
+    def hold(self) -> None:
+        """Look whether the device is still ours. Raises OSError if another campaign took it."""
+        lock = shlex.quote(f"{self._device.workspace}/lock")
+        self.say(
+            f'read -r who _ <{lock} && [ "$who" = {self._campaign} ] || {{ echo "lock of ${{who:-nobody}}"; exit 1; }}',
+            "another campaign took the device; end one of the two",
         )
 
     def say(self, command: str, failure: str) -> str:
@@ -149,7 +167,7 @@ def release(session: Session, device: Device, campaign: str) -> None:
     session.run(
         f"[ -f {folder}/{MARKER} ] && {{ : >{folder}/watchdog.stop; rm -rf {folder}; }}; "
         f'[ -f {lock} ] && {{ read -r who _ <{lock}; [ "$who" = {shlex.quote(campaign)} ] && rm -f {lock}; }}; '
-        f"rmdir {shlex.quote(device.workspace)} 2>/dev/null; :"
+        f"rm -f {TRACES}-{campaign}-*; rmdir {shlex.quote(device.workspace)} 2>/dev/null; :"
     )
 
 

@@ -20,6 +20,7 @@ CODES = {
     "throttling": "the thermal status is not none",
     "charging": "a charger is online or the battery is charging",
     "battery-saver": "battery saver is on",
+    "asleep": "the screen is off: on battery the phone will sleep",
     "battery-override": "somebody froze what Android believes of the battery",
     "no-space": "less than 64 MiB are free",
     "locked": "another campaign holds the device",
@@ -46,6 +47,8 @@ def conditions_of(device: Device, campaign: str = "") -> tuple[Condition, ...]:
         found.append(Condition("throttling", f"thermal status {thermal.status} ({thermal.words}); let it cool down"))
     if device.low_power:
         found.append(Condition("battery-saver", "battery saver is on; it lowers frequencies: switch it off"))
+    if device.awake is False:
+        found.append(Condition("asleep", "the screen is off, the phone will sleep; switch it on, or give --keep-awake"))
     if battery.overridden:
         what = "the battery's state is frozen by an override; end it with: adb shell dumpsys battery reset"
         found.append(Condition("battery-override", what))

@@ -103,9 +103,10 @@ class Device:
     def identity(self) -> str:
         """A short hash of what stays the same between two connections: same hash, same phone and same build.
 
-        Serial numbers are not in it.
+        The serial number is in it, so that twins differ, and cannot be read from it.
         """
-        fixed = (self.title, self.soc, self.kernel, self.says("ro.build.fingerprint"), str(len(self.cores)))
+        serial = self.says("ro.serialno", "ro.boot.serialno")
+        fixed = (self.title, self.soc, self.kernel, self.says("ro.build.fingerprint"), str(len(self.cores)), serial)
         return hashlib.sha256("\n".join(fixed).encode()).hexdigest()[:12]
 
 

@@ -30,7 +30,7 @@ uname -srm 2>/dev/null
 
 section properties
 if command -v getprop >/dev/null 2>&1; then
-    for name in ro.product.manufacturer ro.product.brand ro.product.model ro.product.device ro.product.cpu.abi \
+    for name in ro.serialno ro.boot.serialno ro.product.manufacturer ro.product.brand ro.product.model ro.product.device ro.product.cpu.abi \
         ro.build.version.release ro.build.version.sdk ro.build.fingerprint ro.soc.manufacturer ro.soc.model \
         ro.board.platform ro.hardware ro.kernel.qemu ro.boot.qemu ro.fedjoule.emulated; do
         value="$(getprop "$name" 2>/dev/null)"

@@ -1,6 +1,5 @@
 """``fedjoule profile``: measure a phone, resume, restore, and plot what was measured."""
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -55,7 +54,7 @@ def _csv(_ctx: click.Context, _param: click.Parameter, value: str | None) -> Pat
 @click.option("--voltage-unit", type=click.Choice(["uV", "mV"]), help="Instead of what the calibration finds.")
 @click.option("--discharge-sign", type=click.Choice(["1", "-1"]), help="Sign of the current while discharging.")
 @click.option("--gauge-period-s", type=float, help="Instead of what the calibration finds.")
-@click.option("--keep-awake", is_flag=True, help="Screen on and dark for an hour; put back at the end.")
+@click.option("--keep-awake", is_flag=True, help="Wake the screen and keep it on, dark; put back at the end.")
 @click.option("--suspend-charging", is_flag=True, help="Set power.battery_input.suspended; put back at the end.")
 @click.option("--root-write", "written", multiple=True, metavar="PATH=VALUE", help="Write a file as root; put back.")
 @click.option("--keep", type=click.Choice(["valid", "doubtful", "invalid"]), default="valid", show_default=True,
@@ -159,7 +158,7 @@ def _choices(options: dict[str, Any]) -> "Choices":
             raise click.UsageError(message)
     changes = []
     if options["keep_awake"]:
-        awake = (("screen_off_timeout", "3600000"), ("screen_brightness_mode", "0"), ("screen_brightness", "0"))
+        awake = (("screen_off_timeout", "86400000"), ("screen_brightness_mode", "0"), ("screen_brightness", "0"))
         changes += [change_of("setting", f"system/{name}", value) for name, value in awake]
     if options["suspend_charging"]:
         changes.append(change_of("property", "power.battery_input.suspended", "1"))
@@ -246,7 +245,8 @@ def plot(out: Path, measurements: tuple[str, ...], picture: str | None) -> None:
       fedjoule profile plot phone.csv
       fedjoule profile plot phone.csv 003-demo-lenet5-int8-dsp-5-r1 --picture trace.png
     """
+    from profiler.names import printable
     from reports.profile.plot import plot_campaign
 
     for line in plot_campaign(out, measurements, Path(picture) if picture is not None else None):
-        click.echo(line, err=not sys.stdout.isatty())
+        click.echo(printable(line, 500))

@@ -1,6 +1,7 @@
 """A campaign from the command line: begun, resumed, put back, and made into a table."""
 
 import json
+import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
@@ -16,13 +17,14 @@ from profiler.campaign.change import Change
 from profiler.campaign.journal import FILE, Journal
 from profiler.campaign.plan import Plan, plan_of_json, plan_to_json
 from profiler.campaign.record import Record
-from profiler.campaign.rows import Keep, Kind, rows_of
+from profiler.campaign.rows import KEEPS, Keep, Kind, rows_of
 from profiler.campaign.session import Session
 from profiler.names import printable
 from profiler.power.gauge import Override
 from profiler.sheet import read_bytes
 from profiler.table import write_table
 from profiler.transport.address import open_transport
+from reports.interrupt import end_by
 from reports.profile.facts import fact_lines
 from reports.profile.preview import preview_facts
 from reports.profile.watch import watched
@@ -102,9 +104,12 @@ def put_back(out: Path, device: str | None) -> bool:
 def write_again(out: Path, keep: Keep, energy: Kind) -> None:
     """Write the table of a campaign from its records."""
     folder = folder_of(out)
-    _, kept = _read(folder)
+    plan, kept = _read(folder)
     with Journal(folder) as journal:
         found = records(folder, journal)
+    total = len(plan.measurements())
+    if len(found) < total:
+        click.echo(f"{len(found)} of {total} measured; 'fedjoule profile resume {out}' measures the rest", err=True)
     _write_rows(found, out, keep, energy, _choices_of(kept).changes)
 
 
@@ -112,6 +117,7 @@ def _run(
     session: Session, plan: Plan, choices: Choices, out: Path, journal: Journal, seen: Preview, keep: Keep, energy: Kind
 ) -> bool:
     folder = folder_of(out)
+    end_by(signal.SIGTERM, signal.SIGHUP)
     try:
         with watched(sys.stderr is not None and sys.stderr.isatty()) as tell:
             found = run(session, plan, choices, folder, journal, seen, tell)
@@ -143,7 +149,7 @@ def _write_rows(found: Sequence[Record], out: Path, keep: Keep, energy: Kind, ch
     from reports.profile.result import result_table
 
     about = manifest("fedjoule profile", {"keep": keep, "energy": energy}, ())
-    click.echo(printout([result_table(rows.table, out.name)], about, "terminal"), nl=False)
+    click.echo(printout([result_table(rows, energy)], about, "terminal"), nl=False)
     click.echo(_own_cost(found))
     click.echo(f"wrote {out}: {len(rows.table)} row(s)")
     if (rows.table["provenance"] == "emulated").any():
@@ -204,7 +210,9 @@ def _read(folder: Path) -> tuple[Plan, dict[str, Any]]:
     try:
         kept = json.loads(read_bytes(folder / _OPTIONS, 1 << 20, "options (JSON)"))
         _choices_of(kept)
-        kept["device"], kept["keep"], kept["energy"]
+        if not isinstance(kept["device"], str) or kept["keep"] not in KEEPS or kept["energy"] not in ("gross", "net"):
+            message = "device, keep or energy"
+            raise ValueError(message)
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         message = f"{printable(folder / _OPTIONS, 200)} is damaged ({printable(error)}); start a new campaign"
         raise ValueError(message) from error

@@ -4,14 +4,16 @@ import math
 
 import pandas as pd
 
+from profiler.campaign.rows import Rows
 from profiler.names import printable
 from reports.table import Cell, Column, Table, number
 
 
-def result_table(rows: pd.DataFrame, name: str) -> Table:
-    """Return the rows of a measurement table with their intervals, which stand in the notes."""
+def result_table(found: Rows, energy: str) -> Table:
+    """Return the rows of a measurement table with their 95 % intervals and doubts."""
+    rows = found.table
     cells = []
-    for row in rows.to_dict("records"):
+    for row, interval in zip(rows.to_dict("records"), found.intervals, strict=True):
         batch = "" if pd.isna(row["batch_size"]) else str(row["batch_size"])
         power = row["energy_mj"] / row["time_ms"] if row["time_ms"] else math.nan
         cells.append(
@@ -21,10 +23,12 @@ def result_table(rows: pd.DataFrame, name: str) -> Table:
                 Cell(batch),
                 Cell(printable(row["stage"], 12)),
                 number(float(row["time_ms"])),
+                _percent(interval.time_percent),
                 number(float(row["energy_mj"])),
+                _percent(interval.energy_percent),
                 number(float(power), 3),
+                Cell(", ".join(interval.doubts), "warn") if interval.doubts else Cell("none", "faint"),
                 Cell("" if pd.isna(row["conditions"]) else printable(row["conditions"], 60)),
-                Cell("" if pd.isna(row["note"]) else printable(row["note"], 90)),
             )
         )
     emulated = bool((rows["provenance"] == "emulated").any())
@@ -32,18 +36,24 @@ def result_table(rows: pd.DataFrame, name: str) -> Table:
         name="profile",
         title=f"Measured: {printable(rows['device'].iloc[0], 60)}",
         mode="EMULATED, no device's cost" if emulated else "measured",
-        units="ms and mJ per batch; idle: of the whole time; W is energy over time",
+        units=f"ms and mJ per batch, {energy} energy; +-: half of a 95 % interval; idle: of the whole time",
         columns=(
             Column("model"),
             Column("on"),
             Column("batch", numeric=True),
             Column("stage"),
             Column("ms", numeric=True),
+            Column("+-", numeric=True),
             Column("mJ", numeric=True),
-            Column("W", numeric=True),
+            Column("+-", numeric=True),
+            Column("W", numeric=True, spare=True),
+            Column("doubts"),
             Column("conditions", spare=True),
-            Column("runs and 95 % intervals", spare=True),
         ),
         rows=tuple(cells),
         data=rows,
     )
+
+
+def _percent(value: float) -> Cell:
+    return Cell("-", "faint") if math.isnan(value) else Cell(f"{value:.1f} %")

@@ -121,7 +121,7 @@ def campaign_of(plan: Plan, device: Device, truth: Scenario) -> list[Record]:
     source = source_of(device)
     return [
         analyse(
-            Situation("0123456789ab", plan, each, device, source, gauge, state, state, True, lengths, 1.0, {}),
+            Situation("0123456789ab", plan, each, device, source, gauge, state, state, True, lengths, 1.0),
             left_by(each, truth),
         )
         for each in plan.measurements()

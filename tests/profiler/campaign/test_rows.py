@@ -29,7 +29,8 @@ def record(number: int = 1, name: str = "a", mean_ms: float = 10.0, **changes: A
     made: Record = {
         "measurement": f"{number:03d}-{name}-r{number}", "workload": workload, "timing": timing, "energy": energy,
         "device": {"title": "A phone", "soc": "SM8250"}, "provenance": "measured", "plan": {"hash": "abc"},
-        "campaign": "0123", "verdict": "valid", "flags": [], "summary": "a summary",
+        "campaign": "0123", "source": {"kind": "sysfs", "name": "bms"}, "verdict": "valid", "flags": [],
+        "summary": "a summary",
     }  # fmt: skip
     for key, value in changes.items():
         old = made[key]
@@ -58,7 +59,7 @@ def test_a_row_says_what_was_measured_on_what() -> None:
     )
     assert (found["model"], found["dataset"], found["batch_size"], found["stage"]) == ("lenet5", "FEMNIST", 5, "total")
     assert (found["batches"], found["runs"], found["provenance"]) == (3000, 1, "measured")
-    assert found["conditions"] == "overlap: on; engine: mine 1; energy: gross; screen: off"
+    assert found["conditions"] == "overlap: on; engine: mine 1; energy: gross; power: sysfs bms; screen: off"
     assert found["source"] == "fedjoule profile, plan abc, campaign 0123"
     assert found["power_idle_mw"] == 900
 
@@ -76,7 +77,7 @@ def test_the_mean_of_repetitions_has_the_larger_of_its_two_errors(means: list[fl
     within = np.sqrt(np.sum(np.square(errors[: len(means)]))) / len(means)
     error = max(stats.sem(means), within)
     assert found["time_ms_std"] / math.sqrt(len(means)) == pytest.approx(error, abs=1e-9)
-    half = stats.t.ppf(0.975, len(means) - 1) * error / np.mean(means)
+    half = max(stats.t.ppf(0.975, len(means) - 1) * stats.sem(means), 1.96 * within) / np.mean(means)
     assert f"time +-{100 * half:.1f} % (95 %)" in found["note"]
 
 
