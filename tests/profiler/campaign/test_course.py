@@ -315,7 +315,7 @@ def test_a_phone_that_stays_warm_is_measured_with_a_doubt(bench: Bench) -> None:
 
     begin = time.monotonic()
     found = bench.run(tell, plan=plan)
-    assert time.monotonic() - begin < 20
+    assert time.monotonic() - begin < 200
     assert any(event.what.startswith("cooling down") for event in bench.events)
     for each in found:
         assert [flag["code"] for flag in each["flags"]] == ["drift"]
@@ -344,7 +344,7 @@ def real_campaign(command: str, folder: Path, keys: Path) -> tuple[list[Any], li
     """Run the plan with jobs for real on a fast phone, without power; return records, events and journal."""
     plan = parse_plan(TOML.format(command=command).encode(), "my.toml", folder)
     events: list[Event] = []
-    with demo_phone(speed=20.0) as demo:
+    with demo_phone(speed=10.0) as demo:
         choices = Choices(source="none")
         with Session(lambda: open_transport(demo.address, keys)) as session, Journal(folder) as journal:
             seen = preview(session, plan, choices, journal)

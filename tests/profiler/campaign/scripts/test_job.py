@@ -59,11 +59,11 @@ def test_the_phases_come_in_order_and_everything_is_kept(shell: Any, phone: Phon
     assert phases.busy_start_s is not None
     assert phases.busy_end_s is not None
     idle_before_s, idle_after_s = phases.busy_start_s - phases.start_s, phases.end_s - phases.busy_end_s
-    assert 3.9 < idle_before_s < 8
-    assert 3.9 < idle_after_s < 9
-    assert 5.9 < phases.busy_end_s - phases.busy_start_s < 9
+    assert 3.9 < idle_before_s < 12
+    assert 3.9 < idle_after_s < 12
+    assert 5.9 < phases.busy_end_s - phases.busy_start_s < 16
     samples = read_samples(raw["samples"])
-    assert samples.time_s[0] - phases.start_s < 2
+    assert samples.time_s[0] - phases.start_s < 4
     assert samples.time_s[-1] > phases.busy_end_s + 3  # the sampler runs through both idle sides
     assert set(samples.columns) == {"current", "voltage", "charge", "temperature", "level", "freq_cpu0", "freq_cpu1"}
     assert samples.column("level")[0] == 72
@@ -89,7 +89,7 @@ def test_an_idle_job_has_no_busy_phase(shell: Any, phone: Phone, device: Device)
     shell.run("./job.sh", phone=phone)
     phases = phases_of(left(shell))
     assert phases == Phases(phases.start_s, None, None, phases.end_s)
-    assert 7.9 < phases.end_s - phases.start_s < 13
+    assert 7.9 < phases.end_s - phases.start_s < 24
     assert "workload.rc" not in left(shell)
 
 
