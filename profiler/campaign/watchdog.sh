@@ -4,7 +4,7 @@
 trap '' HUP
 cd "${0%/*}" || exit 1
 read -r uptime <uptime_file
-echo $$ >watchdog.pid
+echo $$ >watchdog.new && mv -f watchdog.new watchdog.pid # whole, as whoever started it reads it now
 while [ ! -e watchdog.stop ]; do
     read -r now rest <"$uptime"
     lease=
