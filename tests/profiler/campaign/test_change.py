@@ -140,6 +140,8 @@ def test_a_change_and_its_entry_say_the_same(kind: str, name: str, value: str) -
         ("property", "ok", "x" * 201),
         ("property", "ok", "é"),
         ("file", "/etc/passwd", "1"),
+        ("file", "/home/me/sys/x", "1"),
+        ("file", "/system/x", "1"),
         ("file", "relative", "1"),
         ("file", "/sys/../etc/passwd", "1"),
         ("file", "/sys/a b", "1"),

@@ -194,6 +194,19 @@ def test_a_lock_of_another_campaign_is_left(bench: Bench) -> None:
     assert bench.phone.read("data/local/tmp/fedjoule/lock") == "ffffffffffff boot"
 
 
+def test_a_device_that_is_held_is_taken_by_force_alone(bench: Bench) -> None:
+    device = bench.session.probe()
+    with pytest.raises(OSError, match=f"campaign {CAMPAIGN} holds it"):
+        Workspace(bench.session, device, "ffffffffffff")
+    bench.workspace.hold()  # the first has it still
+    Workspace(bench.session, device, CAMPAIGN)  # and may come back
+    Workspace(bench.session, device, "ffffffffffff", force=True)
+    with pytest.raises(OSError, match="another campaign took the device"):
+        bench.workspace.hold()
+    bench.phone.reboot()
+    Workspace(bench.session, bench.session.probe(), CAMPAIGN)  # a lock from before a restart holds nothing
+
+
 def test_a_campaign_whose_change_fails_leaves_the_phone_as_it_was(instant: Any, tmp_path: Path) -> None:
     bad = replace(instant, changes=(*instant.changes, Change("property", "ro.x", "1")))
     with bad.open() as device, pytest.raises(OSError, match=r"cannot set property ro\.x"):

@@ -35,7 +35,7 @@ def device(
         lines += [f"@supply {name}", *(f"@file {file}={value}" for file, value in files.items())]
         lines += [f"@denied {file}" for file in (denied or {}).get(name, ())]
     for zone, size in (zones or {}).items():
-        name = "core" if zone.count(":") > 1 else f"package-{zone[-1]}"
+        name = "psys" if "2" in zone else "core" if zone.count(":") > 1 else f"package-{zone[-1]}"
         lines += [f"@powercap {zone}", f"@file name={name}", f"@file range={size}"]
     lines += ["@@fedjoule cpus", *cpus, "@@fedjoule tools", *tools, "@@fedjoule battery", dump, "@@fedjoule properties"]
     lines += ["ro.build.version.sdk=33", "ro.product.model=A phone"] if android else ["os=Linux"]
@@ -133,6 +133,7 @@ def test_a_supply_that_was_asked_for_is_taken_or_refused() -> None:
 
 def test_energy_counters_are_those_of_whole_packages_with_their_ranges() -> None:
     zones = {"intel-rapl:0": 262143, "intel-rapl:0:0": 99, "intel-rapl:1": 1000}
+    zones |= {"intel-rapl:2": 5, "intel-rapl-mmio:0": 7}  # the whole machine, and a package once more
     found = source_of(device(zones=zones, android=False))
     assert found.kind == "powercap"
     assert found.name == "package-0, package-1"

@@ -29,6 +29,7 @@ EDGES: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
     ("throttling", {"thermal": ["Thermal Status: 0"]}, {"thermal": ["Thermal Status: 1"]}),
     ("charging", battery("status=Discharging"), battery("status=Charging")),
     ("battery-saver", {"screen": ["low_power=0"]}, {"screen": ["low_power=1"]}),
+    ("asleep", {"screen": ["mWakefulness=Dreaming"]}, {"screen": ["mWakefulness=Asleep"]}),
     ("battery-override", {"battery": ["(UPDATES)"]}, {"battery": ["(UPDATES STOPPED -- use 'reset' to restart)"]}),
     ("no-space", where("free_kib=65536"), where("free_kib=65535")),
     ("locked", where(), where(f"lock=0123456789ab {BOOT}")),

@@ -199,6 +199,12 @@ def test_one_phone_has_one_identity_and_its_link_or_state_is_not_in_it(made: Mad
     assert len({each.identity for each in (*others, same[0])}) == 5
 
 
+def test_twins_have_two_identities_and_no_serial_number_is_in_them(made: Made) -> None:
+    twins = [made(properties=["ro.product.model=Mi 10", f"ro.serialno={serial}"]) for serial in ("abc123", "abc124")]
+    assert twins[0].identity != twins[1].identity
+    assert "abc12" not in twins[0].identity
+
+
 @pytest.mark.parametrize(
     ("maker", "model", "title"),
     [
