@@ -182,6 +182,31 @@ def test_a_mistake_is_one_line_and_writes_nothing(
     assert list((tmp_path / "cwd").iterdir()) == []
 
 
+def test_a_program_that_is_not_told_what_to_do_is_not_measured_under_many_names(fedjoule: Any, tmp_path: Path) -> None:
+    program = tmp_path / "mine.toml"
+    program.write_text(
+        PLAN.partition("[[workload]]")[1]
+        + """
+name = "mine"
+reader = "regex"
+pattern = "took (?P<time_ms>[0-9.]+) ms"
+command = "echo took 5 ms"
+model = "my-mlp"
+dataset = "random"
+precision = "fp32"
+processor = "cpu"
+batch_size = 4
+"""
+    )
+    words = ("profile", "--device", "local", "--workload", program, "-o", tmp_path / "a.csv", "--preview")
+    done = fedjoule(*words)
+    assert done.returncode == 0, done.stderr  # as the file says it: once
+    assert "1 x 5 = 5 measurements" in done.stderr
+    deaf = fedjoule(*words, "--processors", "cpu,dsp", "--precisions", "int8")
+    assert is_one_line(deaf, "has no {processor}", "under several names"), deaf.stderr
+    assert is_one_line(fedjoule(*words, "--plan", "pipeline"), "has no {batch_size}")
+
+
 def test_every_code_and_flag_is_documented() -> None:
     refused = (ROOT / "docs" / "reference" / "profile.md").read_text()
     for code in CODES:

@@ -32,9 +32,10 @@ from profiler.power.validity import (
     throttle_flags,
     torn_flags,
 )
-from profiler.workload.reading import Reading, read_output
+from profiler.workload.reading import ACCELERATORS, Reading, read_output
 from profiler.workload.workload import OUTPUT_NAME, Workload
 
+_TELLS = frozenset({"json_lines", "qnn", "snpe"})  # readers of programs that run on their accelerator or say so
 _TWO_SIDED = 1.96  # half of a 95 % interval in standard errors
 _MOST_WORKED, _CLOCK_S = 1.02, 0.05  # batches may fill the busy time by so much, clocks differ by so much
 _NO_STARTUP = 0.005  # a smaller share of the busy time is none
@@ -83,7 +84,7 @@ def analyse(situation: Situation, raw: Mapping[str, bytes]) -> Record:
     if energy is not None:
         flags += [flag for flag in energy.flags if not (_is_host(situation) and flag.code == "implausible_power")]
     flags += _state_flags(situation, phases, samples, gauge, reading, latency)
-    flags += _time_flags(phases, reading)
+    flags += _time_flags(phases, reading, situation.lengths.seconds)
     verdict = "valid" if not flags else "doubtful" if is_valid(tuple(flags)) else "invalid"
     timing = _timing(reading, latency)
     power = _per_batch(power, reading)
@@ -145,6 +146,10 @@ def _reading(
         return None
     if reading.batches is None:  # averages alone: as many as it was told to run
         reading = replace(reading, batches=workload.batches_per_call or asked)
+    if workload.processor in ACCELERATORS and reading.coverage is None and workload.reader not in _TELLS:
+        flags.append(
+            Flag("fell_back_to_cpu", "doubt", f"nothing in the output says that the {workload.processor} ran it")
+        )
     fell_back = reading.coverage in ("none", "partial")
     flags += [Flag("fell_back_to_cpu" if fell_back else "aborted", "invalid", what) for what in reading.problems]
     return reading
@@ -213,11 +218,13 @@ def _load(phases: Phases, reading: Reading | None) -> tuple[float, float, float]
     return start_s + startup_s, end_s, startup_s
 
 
-def _time_flags(phases: Phases | None, reading: Reading | None) -> list[Flag]:
+def _time_flags(phases: Phases | None, reading: Reading | None, asked_s: float) -> list[Flag]:
     """Return whether the program's batches add up to more time than it ran: a unit or a count is wrong."""
     if phases is None or reading is None or phases.busy_start_s is None or phases.busy_end_s is None:
         return []
     busy_s = phases.busy_end_s - phases.busy_start_s
+    if busy_s < 0.5 * asked_s:
+        return [Flag("gauge_too_slow", "doubt", f"it ran {busy_s:.1f} s of the plan's {asked_s:.1f} s: more batches")]
     worked_s = reading.mean_ms * (reading.batches or 0) / 1e3
     if worked_s <= _MOST_WORKED * busy_s + _CLOCK_S:
         return []

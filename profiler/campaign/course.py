@@ -180,7 +180,7 @@ class Course:
         batches = self._batches(workload, seconds) if workload is not None and measurement.repetition >= 0 else None
         idle_s = self._plan.timing.idle_s
         if measurement.repetition < 0:
-            batches, idle_s = _PILOT_BATCHES, min(idle_s, 1.0)
+            batches, idle_s = _pilot_batches(workload), min(idle_s, 1.0)
         elif self._source.kind == "none":
             idle_s = min(idle_s, 1.0)  # without power there is no baseline to measure
         lengths = measure.Lengths(idle_s, seconds, batches)
@@ -258,6 +258,12 @@ class Course:
 
     def _waited(self, measurement: Measurement) -> Callable[[float], None]:
         return lambda seconds: self._tell(Event("wait", measurement.name, self._done, self._total, seconds))
+
+
+def _pilot_batches(workload: Workload | None) -> int:
+    """Return how many batches a pilot runs: some beyond those that are left out of what it prints."""
+    own = workload is not None and "warmup" not in workload.placeholders
+    return _PILOT_BATCHES + (workload.warmup if workload is not None and own else 0)
 
 
 def finished(journal: Journal) -> set[str]:

@@ -147,7 +147,9 @@ def table_plan(
     if not entries:
         message = "nothing is left to measure: a DSP has no fp32 here; add --precisions int8 or --processors cpu"
         raise ValueError(message)
-    return Plan("table", _workloads(entries, template))
+    plan = Plan("table", _workloads(entries, template))
+    _refuse_deaf(plan, ("model", "precision", "processor", "batch_size"))
+    return plan
 
 
 def pipeline_plan(
@@ -175,7 +177,22 @@ def pipeline_plan(
     ]
     empty = base | {"name": "empty-call", "processor": processor, "batch_size": 1, "stage": "transfer"}
     empty["empty_call"] = True
-    return replace(Plan("pipeline", _workloads([sweep, *alone, empty], template)), with_idle=True)
+    plan = replace(Plan("pipeline", _workloads([sweep, *alone, empty], template)), with_idle=True)
+    _refuse_deaf(plan, ("batch_size", "overlap", "stage"))
+    return plan
+
+
+def _refuse_deaf(plan: Plan, axes: Sequence[str]) -> None:
+    """Raise ValueError if a command is to run in several ways and is not told in which: it would do one of them."""
+    for axis in axes:
+        values = {str(getattr(each, axis)) for each in plan.workloads}
+        deaf = [each for each in plan.workloads if axis not in each.placeholders]
+        if len(values) > 1 and deaf:
+            message = (
+                f"the plan has {axis} {', '.join(sorted(values)[:4])}, and the command of workload {deaf[0].name} has "
+                f"no {{{axis}}}: it would measure the same thing under several names; add it, or ask for one {axis}"
+            )
+            raise ValueError(message)
 
 
 def with_hashes(plan: Plan) -> Plan:

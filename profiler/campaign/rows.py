@@ -1,6 +1,7 @@
 """From records to rows of a measurement table: repetitions put together, failed ones left out."""
 
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -52,6 +53,8 @@ def rows_of(
     for record in records:
         if KEEPS.index(record["verdict"]) > worst or not _has_figure(record):
             why = record["summary"] if _has_figure(record) or record["flags"] else "nothing of it was read"
+            reasons = dict.fromkeys(printable(flag["what"], 200) for flag in record["flags"] if flag.get("what"))
+            why = ": ".join([why, "; ".join(list(reasons)[:3])]) if reasons else why
             left_out.append(f"{record['measurement']}: {why}")
         else:
             groups.setdefault(_name(record), []).append(record)
@@ -59,10 +62,18 @@ def rows_of(
     for line in left_out:
         name = line.partition(":")[0].partition("-")[2].rpartition("-r")[0]
         missing[name] = missing.get(name, 0) + 1
-    found = [_row(runs, energy, conditions, missing.get(name, 0)) for name, runs in sorted(groups.items())]
+    found = [
+        _row(runs, energy, conditions, missing.get(name, 0)) for name, runs in sorted(groups.items(), key=_natural)
+    ]
     frame = pd.DataFrame([{name: row.get(name) for name in COLUMNS} for row, _ in found], columns=list(COLUMNS))
     intervals = tuple(interval for _, interval in found)
     return Rows(check_table(frame) if found else frame, intervals, tuple(left_out))
+
+
+def _natural(group: tuple[str, Any]) -> list[tuple[int, str]]:
+    """Return the key that sorts names as people do: batch 4 before batch 16."""
+    parts = re.split(r"(\d+)", group[0])
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]
 
 
 def _name(record: Record) -> str:

@@ -55,7 +55,8 @@ def conditions_of(device: Device, campaign: str = "") -> tuple[Condition, ...]:
     if device.free_kib is not None and device.free_kib < LEAST_FREE_KIB:
         found.append(Condition("no-space", f"{device.free_kib // 1024} MiB free for our files; delete something"))
     if device.locked_by and not _same_campaign(device, campaign):
-        what = f"campaign {device.locked_by.split(' ')[0]} holds the device; 'fedjoule profile restore' frees it"
+        holder = device.locked_by.split(" ")[0]
+        what = f"campaign {holder} holds the device; 'fedjoule profile restore FILE.csv' of it frees it"
         found.append(Condition("locked", what))
     return tuple(found)
 

@@ -29,4 +29,8 @@ def demo_phone(port: int, speed: float) -> None:
         click.echo(f"Try: fedjoule profile --device {address} --models lenet5 --repetitions 2 -o demo.csv")
         click.echo("Ctrl-C ends it and leaves nothing behind.")
 
-    serve(port, speed=speed, announce=announce, stop=threading.Event())
+    try:
+        serve(port, speed=speed, announce=announce, stop=threading.Event())
+    except OSError as error:
+        message = f"cannot listen on port {port} ({error.strerror}); give another --port, 0 takes a free one"
+        raise click.UsageError(message) from error

@@ -1,6 +1,6 @@
 """``fedjoule profile``: measure a phone, resume, restore, and plot what was measured."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -98,19 +98,32 @@ def _plan(options: dict[str, Any]) -> "Plan":
     """Return the plan that the options ask for."""
     from dataclasses import replace
 
-    from profiler.campaign.plan_file import DEMO, pipeline_plan, read_plan, read_template, table_plan, with_hashes
+    from profiler.campaign.plan_file import (
+        DEMO,
+        PLANS,
+        pipeline_plan,
+        read_plan,
+        read_template,
+        table_plan,
+        with_hashes,
+    )
 
     context = click.get_current_context()
     chosen = ("workload", "models", "dataset", "precisions", "processors", "batch_sizes")
     given = [name for name in chosen if context.get_parameter_source(name) is ParameterSource.COMMANDLINE]
     name = options["plan"]
     template = DEMO if options["workload"] is None else read_template(options["workload"])
+    if name not in PLANS and not Path(name).exists() and "." not in name:
+        message = f"--plan {name[:40]!r} is neither {' nor '.join(PLANS)} nor a file that is there"
+        raise click.UsageError(message)
+    options = options | _of_template(template.keys, given)
     if name == "table":
         plan = table_plan(
             template, options["models"], options["precisions"], options["processors"], options["batch_sizes"],
             options["dataset"],
         )  # fmt: skip
     elif name == "pipeline":
+        given += list(_of_template(template.keys, given))
         model = _one(options, "models", given)
         precision, processor = _one(options, "precisions", given), _one(options, "processors", given)
         plan = pipeline_plan(
@@ -132,6 +145,18 @@ def _plan(options: dict[str, Any]) -> "Plan":
         if options[key] is not None:
             plan = replace(plan, **{key: options[key]})
     return with_hashes(plan)
+
+
+def _of_template(keys: Mapping[str, Any], given: Sequence[str]) -> dict[str, Any]:
+    """Return what a workload file says of itself as options, unless it was given on the command line."""
+    names = {"model": "models", "precision": "precisions", "processor": "processors", "batch_size": "batch_sizes"}
+    said: dict[str, Any] = {}
+    for key, name in names.items():
+        if key in keys and name not in given:
+            said[name] = tuple(keys[key]) if isinstance(keys[key], list) else (keys[key],)
+    if "dataset" in keys and "dataset" not in given:
+        said["dataset"] = keys["dataset"]
+    return said
 
 
 def _one(options: dict[str, Any], name: str, given: Sequence[str]) -> str | None:

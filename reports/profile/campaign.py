@@ -24,6 +24,7 @@ from profiler.power.gauge import Override
 from profiler.sheet import read_bytes
 from profiler.table import write_table
 from profiler.transport.address import open_transport
+from profiler.transport.link import LinkLost
 from reports.interrupt import end_by
 from reports.profile.facts import fact_lines
 from reports.profile.preview import preview_facts
@@ -44,7 +45,8 @@ def begin(options: Mapping[str, Any], choices: Choices, plan_of: Callable[[], Pl
     folder = folder_of(out)
     if (folder / _PLAN).exists():
         message = (
-            f"{printable(folder, 200)} holds a campaign; 'fedjoule profile resume {out}' goes on, or choose another -o"
+            f"{printable(folder, 200)} holds a campaign; 'fedjoule profile resume {out}' goes on with its "
+            "plan; for another plan choose another -o, or delete that folder"
         )
         raise ValueError(message)
     if out.exists():
@@ -52,7 +54,7 @@ def begin(options: Mapping[str, Any], choices: Choices, plan_of: Callable[[], Pl
         raise ValueError(message)
     plan = plan_of()
     try:
-        with Session(lambda: open_transport(options["device"])) as session, Journal(folder) as journal:
+        with Session(lambda: open_transport(options["device"]), on_lost=_lost) as session, Journal(folder) as journal:
             return _begun(session, plan, choices, options, folder, journal)
     finally:
         _remove_unbegun(folder)
@@ -81,7 +83,10 @@ def go_on(out: Path, device: str | None, yes: bool) -> bool:
     folder = folder_of(out)
     plan, kept = _read(folder)
     choices = _choices_of(kept)
-    with Session(lambda: open_transport(device or kept["device"])) as session, Journal(folder) as journal:
+    with (
+        Session(lambda: open_transport(device or kept["device"]), on_lost=_lost) as session,
+        Journal(folder) as journal,
+    ):
         seen = preview(session, plan, choices, journal)
         _show(seen, plan, choices, out, folder)
         if seen.refusal and seen.finished < seen.measurements:
@@ -94,7 +99,10 @@ def put_back(out: Path, device: str | None) -> bool:
     """Put back what the campaign of ``out`` changed on the device; return whether all of it could be."""
     folder = folder_of(out)
     _, kept = _read(folder)
-    with Session(lambda: open_transport(device or kept["device"])) as session, Journal(folder) as journal:
+    with (
+        Session(lambda: open_transport(device or kept["device"]), on_lost=_lost) as session,
+        Journal(folder) as journal,
+    ):
         failed = undo(session, journal, lambda what: click.echo(printable(what, 300)))
     for line in failed:
         click.echo(f"fedjoule: could not put back: {printable(line, 300)}", err=True)
@@ -121,6 +129,9 @@ def _run(
     try:
         with watched(sys.stderr is not None and sys.stderr.isatty()) as tell:
             found = run(session, plan, choices, folder, journal, seen, tell)
+    except LinkLost as error:
+        message = f"{error}; finished measurements are kept, when it is back: fedjoule profile resume {out}"
+        raise LinkLost(message) from error
     except KeyboardInterrupt:
         click.echo(
             f"fedjoule: interrupted; finished measurements are kept, go on with: fedjoule profile resume {out}",
@@ -184,6 +195,10 @@ def _show(seen: Preview, plan: Plan, choices: Choices, out: Path, folder: Path) 
 def _ask(yes: bool) -> None:
     if not yes and sys.stdin is not None and sys.stdin.isatty() and sys.stderr.isatty():
         click.confirm("start?", default=True, abort=True, err=True)
+
+
+def _lost(why: str) -> None:
+    click.echo(f"the link is lost, trying again: {printable(why, 200)}", err=True)
 
 
 def _choices_data(choices: Choices) -> dict[str, Any]:

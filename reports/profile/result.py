@@ -1,6 +1,9 @@
 """What a campaign measured, as a table for a person."""
 
 import math
+import re
+from collections.abc import Mapping
+from typing import Any
 
 import pandas as pd
 
@@ -21,7 +24,7 @@ def result_table(found: Rows, energy: str) -> Table:
                 Cell("-" if pd.isna(row["model"]) else printable(row["model"], 24)),
                 Cell(f"{row['processor']} {row['precision']}"),
                 Cell(batch),
-                Cell(printable(row["stage"], 12)),
+                Cell(_stage(row)),
                 number(float(row["time_ms"])),
                 _percent(interval.time_percent),
                 number(float(row["energy_mj"])),
@@ -57,3 +60,11 @@ def result_table(found: Rows, energy: str) -> Table:
 
 def _percent(value: float) -> Cell:
     return Cell("-", "faint") if math.isnan(value) else Cell(f"{value:.1f} %")
+
+
+def _stage(row: Mapping[Any, Any]) -> str:
+    """Return the stage, with overlap where it is on or off."""
+    found = re.search(r"\boverlap: (on|off)\b", "" if pd.isna(row["conditions"]) else str(row["conditions"]))
+    if found is None:
+        return "empty call" if "empty call" in str(row["conditions"]) else str(row["stage"])
+    return "overlapped" if found[1] == "on" else "in turn"
