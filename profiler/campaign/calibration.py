@@ -63,10 +63,10 @@ def gauge_data(gauge: Gauge) -> dict[str, Any]:
 
 def gauge_of_data(entry: Mapping[str, Any]) -> Gauge:
     """Return the gauge that a journal kept. Raises ValueError if it is damaged."""
-    data = entry.get("gauge")
+    data: Any = entry.get("gauge")
     names = [field.name for field in fields(Gauge)]
     try:
-        values = {name: data[name] for name in names}  # type: ignore[index]
+        values = {name: data[name] for name in names}
         lists = {name: tuple(values[name]) for name in ("evidence", "doubts")}
         charge = values["charge_ah_per_unit"]
         return Gauge(**{**values, **lists, "charge_ah_per_unit": float("nan") if charge is None else charge})

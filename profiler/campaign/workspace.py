@@ -5,6 +5,7 @@ import io
 import re
 import shlex
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 from profiler.campaign.session import Session
@@ -138,7 +139,7 @@ class Workspace:
         for name in names:
             path = checked_path(f"{folder}/{name}")
             try:
-                found[name] = self._session.step(lambda link, path=path: link.pull(path, limit_bytes))  # type: ignore[misc]
+                found[name] = self._session.step(partial(_pulled, path=path, limit_bytes=limit_bytes))
             except (FileNotFoundError, OutputTooLong):
                 continue  # what is missing makes the measurement invalid, and does not end the campaign
         return found
@@ -156,6 +157,10 @@ class Workspace:
     def close(self) -> None:
         """Remove the whole folder and the lock, if they are ours."""
         release(self._session, self._device, self._campaign)
+
+
+def _pulled(link: Transport, path: str, limit_bytes: int) -> bytes:
+    return link.pull(path, limit_bytes)
 
 
 def release(session: Session, device: Device, campaign: str) -> None:
