@@ -1,0 +1,232 @@
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "engine.h"
+#include "rounding.h"
+
+#ifndef FJ_BUILD_ID
+#define FJ_BUILD_ID "unknown"
+#endif
+
+/* Sums of int32 hold this many products of mantissas: 127 * 127 * 133144 < 2^31. */
+#define MOST_PRODUCTS 133144
+#define MOST_BATCH 65536
+#define MOST_THREADS 1024
+
+struct fj_network {
+    fj_model model;
+    fj_precision precision;
+    fj_path path;
+    int bias, batch_size;
+    fj_pool *pool;
+    fj_float_engine *in_float;
+    fj_int8_engine *in_int8;
+};
+
+static int refuse(char *error, size_t error_bytes, const char *what, long got, const char *rule) {
+    snprintf(error, error_bytes, "%s: %s (got %ld)", what, rule, got);
+    return -1;
+}
+
+/* Every sum of an INT8 step must fit int32: forward over the inputs of an output, backward over outputs and places. */
+static int check_sums(const fj_model *model, int batch, char *error, size_t error_bytes) {
+    for (int i = 0; i < model->layers; i++) {
+        const fj_layer *layer = &model->layer[i];
+        long places = (long)batch * fj_conv_h(layer) * fj_conv_w(layer);
+        long back = (long)layer->out_c * layer->kernel * layer->kernel;
+        long longest = (long)fj_fan_in(layer) > back ? (long)fj_fan_in(layer) : back;
+        if (longest > MOST_PRODUCTS) return refuse(error, error_bytes, "model", longest, "int8 sums at most 133144 products");
+        if (places > MOST_PRODUCTS)
+            return refuse(error, error_bytes, "batch_size", batch, "too large: int8 sums at most 133144 places of a layer");
+    }
+    return 0;
+}
+
+static int check(const fj_options *options, fj_model *model, char *error, size_t error_bytes) {
+    if (!options->model) return refuse(error, error_bytes, "model", 0, "must be given");
+    if (fj_model_read(model, options->model, options->classes, error, error_bytes)) return -1;
+    if (options->precision != FJ_FP32 && options->precision != FJ_INT8)
+        return refuse(error, error_bytes, "precision", options->precision, "must be 0 (fp32) or 1 (int8)");
+    if (options->batch_size < 1 || options->batch_size > MOST_BATCH)
+        return refuse(error, error_bytes, "batch_size", options->batch_size, "must be from 1 to 65536");
+    if (options->threads < 1 || options->threads > MOST_THREADS)
+        return refuse(error, error_bytes, "threads", options->threads, "must be from 1 to 1024");
+    if (options->bias && options->precision == FJ_INT8)
+        return refuse(error, error_bytes, "bias", options->bias, "int8 networks have none; use 0");
+    if (options->path != FJ_BEST && !fj_path_works(options->path))
+        return refuse(error, error_bytes, "path", options->path, "this core cannot run it; use -1 for the best");
+    return options->precision == FJ_INT8 ? check_sums(model, options->batch_size, error, error_bytes) : 0;
+}
+
+int fj_network_new(fj_network **network, const fj_options *options, char *error, size_t error_bytes) {
+    fj_model model;
+    *network = NULL;
+    if (check(options, &model, error, error_bytes)) return -1;
+    fj_network *made = calloc(1, sizeof *made);
+    if (!made) return refuse(error, error_bytes, "memory", (long)sizeof *made, "bytes could not be had");
+    made->model = model, made->precision = options->precision;
+    made->bias = options->bias, made->batch_size = options->batch_size;
+    made->path = options->path == FJ_BEST ? fj_path_best(options->precision) : options->path;
+    made->pool = fj_pool_new(options->threads, options->cpus, options->cpus ? options->cpu_count : 0);
+    if (made->pool && options->precision == FJ_FP32)
+        made->in_float = fj_float_new(&made->model, options->batch_size, made->path, made->pool, options->bias);
+    if (made->pool && options->precision == FJ_INT8)
+        made->in_int8 = fj_int8_new(&made->model, options->batch_size, made->path, made->pool);
+    if (!made->in_float && !made->in_int8) {
+        fj_network_free(made);
+        return refuse(error, error_bytes, "memory", options->batch_size, "not enough for this batch_size and model");
+    }
+    *network = made;
+    return 0;
+}
+
+void fj_network_free(fj_network *network) {
+    if (!network) return;
+    fj_float_free(network->in_float);
+    fj_int8_free(network->in_int8);
+    fj_pool_free(network->pool);
+    free(network);
+}
+
+int fj_layer_count(const fj_network *network) {
+    return network->model.layers;
+}
+
+fj_layer fj_layer_at(const fj_network *network, int layer) {
+    return network->model.layer[layer];
+}
+
+void fj_set_weights_fp32(fj_network *network, int layer, const float *weights) {
+    fj_float_set(network->in_float, layer, weights);
+}
+
+void fj_get_weights_fp32(const fj_network *network, int layer, float *weights) {
+    fj_float_get(network->in_float, layer, weights);
+}
+
+void fj_set_weights_int8(fj_network *network, int layer, const int8_t *mantissas, int exponent) {
+    fj_int8_set(network->in_int8, layer, mantissas, exponent);
+}
+
+int fj_get_weights_int8(const fj_network *network, int layer, int8_t *mantissas) {
+    return fj_int8_get(network->in_int8, layer, mantissas);
+}
+
+static size_t values_of(const fj_network *network, int layer) {
+    const fj_layer *of = &network->model.layer[layer];
+    return of->weights + (network->bias ? (size_t)of->out_c : 0);
+}
+
+/* Uniform in +-sqrt(6 / (inputs + outputs)), where a convolution counts its places in the kernel. */
+static void xavier(const fj_network *network, int layer, uint64_t seed, float *weights) {
+    const fj_layer *of = &network->model.layer[layer];
+    double area = (double)of->kernel * of->kernel;
+    double limit = sqrt(6.0 / ((double)fj_fan_in(of) + area * of->out_c));
+    uint32_t key = fj_random_key(seed, 0, layer, FJ_OF_ACTIVATION);
+    for (size_t i = 0; i < of->weights; i++) {
+        double unit = ((double)fj_random(key, (uint32_t)i) + 0.5) / 4294967296.0;
+        weights[i] = (float)((2.0 * unit - 1.0) * limit);
+    }
+    for (size_t i = of->weights; i < values_of(network, layer); i++) weights[i] = 0.0f;
+}
+
+/* The exponent is ceil(log2(max|w| / 127)), so that no mantissa is above 127. */
+static int to_mantissas(const float *weights, size_t count, int8_t *mantissas) {
+    float largest = 0.0f;
+    for (size_t i = 0; i < count; i++) largest = fmaxf(largest, fabsf(weights[i]));
+    int exponent = largest > 0.0f ? (int)ceil(log2((double)largest / 127.0)) : 0;
+    for (size_t i = 0; i < count; i++)
+        mantissas[i] = (int8_t)fj_clip127((int32_t)round(ldexp((double)weights[i], -exponent)));
+    return exponent;
+}
+
+void fj_init_weights(fj_network *network, uint64_t seed) {
+    for (int layer = 0; layer < network->model.layers; layer++) {
+        size_t count = values_of(network, layer);
+        float *weights = malloc(count * sizeof *weights);
+        int8_t *mantissas = malloc(count);
+        if (weights && mantissas) {
+            xavier(network, layer, seed, weights);
+            if (network->precision == FJ_FP32) fj_float_set(network->in_float, layer, weights);
+            else fj_int8_set(network->in_int8, layer, mantissas, to_mantissas(weights, count, mantissas));
+        }
+        free(weights);
+        free(mantissas);
+    }
+}
+
+static uint64_t fnv(uint64_t sum, const void *bytes, size_t count) {
+    const unsigned char *at = bytes;
+    for (size_t i = 0; i < count; i++) sum = (sum ^ at[i]) * 0x100000001b3ull;
+    return sum;
+}
+
+uint64_t fj_checksum(const fj_network *network) {
+    uint64_t sum = 0xcbf29ce484222325ull;
+    for (int layer = 0; layer < network->model.layers; layer++) {
+        size_t count = values_of(network, layer), width = network->precision == FJ_FP32 ? sizeof(float) : 1;
+        void *weights = malloc(count * width);
+        if (!weights) return 0;
+        if (network->precision == FJ_FP32) {
+            fj_float_get(network->in_float, layer, weights);
+        } else {
+            int8_t exponent = (int8_t)fj_int8_get(network->in_int8, layer, weights);
+            sum = fnv(sum, &exponent, 1);
+        }
+        sum = fnv(sum, weights, count * width);
+        free(weights);
+    }
+    return sum;
+}
+
+void fj_forward_fp32(fj_network *network, const float *input, int batch, float *logits) {
+    const float *found = fj_float_forward(network->in_float, input, batch);
+    for (size_t i = 0; i < (size_t)batch * (size_t)network->model.classes; i++) logits[i] = found[i];
+}
+
+int fj_forward_int8(
+    fj_network *network, const int8_t *input, int exponent, int batch, const fj_step *step, int8_t *logits) {
+    int of_logits;
+    const int8_t *found = fj_int8_forward(network->in_int8, input, exponent, batch, step, &of_logits);
+    for (size_t i = 0; i < (size_t)batch * (size_t)network->model.classes; i++) logits[i] = found[i];
+    return of_logits;
+}
+
+int fj_train_fp32(
+    fj_network *network, const float *input, const int32_t *labels, int batch, const fj_step *step, float *loss) {
+    return fj_float_train(network->in_float, input, labels, batch, step->learning_rate, loss);
+}
+
+int fj_train_int8(fj_network *network, const int8_t *input, int exponent, const int32_t *labels, int batch,
+                  const fj_step *step, float *loss) {
+    return fj_int8_train(network->in_int8, input, exponent, labels, batch, step, loss);
+}
+
+void fj_get_gradient_int8(const fj_network *network, int layer, int32_t *gradient) {
+    fj_int8_gradient(network->in_int8, layer, gradient);
+}
+
+fj_shifts fj_get_shifts_int8(const fj_network *network, int layer) {
+    return fj_int8_shifts(network->in_int8, layer);
+}
+
+void fj_get_loss_gradient_int8(const fj_network *network, int batch, int8_t *gradient) {
+    fj_int8_loss_gradient(network->in_int8, batch, gradient);
+}
+
+int fj_quantize(const float *x, size_t count, int8_t *mantissas, fj_path path) {
+    return fj_int8_quantize(x, count, mantissas, path == FJ_BEST ? fj_path_best(FJ_INT8) : path);
+}
+
+fj_path fj_network_path(const fj_network *network) {
+    return network->path;
+}
+
+const char *fj_build_id(void) {
+    return FJ_BUILD_ID;
+}
+
+int fj_api_version(void) {
+    return FJ_API_VERSION;
+}

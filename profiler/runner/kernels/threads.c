@@ -1,0 +1,142 @@
+#define _GNU_SOURCE
+#include "threads.h"
+
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+
+#define SPINS 20000 /* a few microseconds: jobs follow each other closely, sleeping would cost more */
+
+typedef struct {
+    fj_pool *pool;
+    pthread_t thread;
+    int number, cpu;
+} Worker;
+
+struct fj_pool {
+    int threads, cpu;
+    atomic_bool pinned;
+    Worker *worker; /* threads - 1 of them */
+    pthread_mutex_t lock;
+    pthread_cond_t begun;
+    atomic_uint job; /* the number of the present job */
+    atomic_bool stop;
+    atomic_int next, left, sleeping;
+    int tasks;
+    fj_task task;
+    void *context;
+};
+
+static void pin(int cpu) {
+    if (cpu < 0) return;
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    CPU_SET((unsigned)cpu, &set);
+    sched_setaffinity(0, sizeof set, &set); /* a core that is not there leaves the thread where it is */
+}
+
+static inline void relax(void) {
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__) || defined(__arm__)
+    __asm__ volatile("yield");
+#endif
+}
+
+static void share(fj_pool *pool, int thread) {
+    for (;;) {
+        int task = atomic_fetch_add_explicit(&pool->next, 1, memory_order_relaxed);
+        if (task >= pool->tasks) return;
+        pool->task(pool->context, task, thread);
+    }
+}
+
+/* Returns the number of the next job, or `seen` when the pool ends. */
+static unsigned await(fj_pool *pool, unsigned seen) {
+    for (int i = 0; i < SPINS; i++) {
+        unsigned job = atomic_load_explicit(&pool->job, memory_order_acquire);
+        if (job != seen || atomic_load(&pool->stop)) return job;
+        relax();
+    }
+    pthread_mutex_lock(&pool->lock);
+    atomic_fetch_add(&pool->sleeping, 1);
+    while (atomic_load(&pool->job) == seen && !atomic_load(&pool->stop)) pthread_cond_wait(&pool->begun, &pool->lock);
+    atomic_fetch_sub(&pool->sleeping, 1);
+    pthread_mutex_unlock(&pool->lock);
+    return atomic_load(&pool->job);
+}
+
+static void *work(void *argument) {
+    Worker *worker = argument;
+    fj_pool *pool = worker->pool;
+    unsigned seen = 0;
+    pin(worker->cpu);
+    for (;;) {
+        unsigned job = await(pool, seen);
+        if (atomic_load(&pool->stop)) return NULL;
+        seen = job;
+        share(pool, worker->number);
+        atomic_fetch_sub_explicit(&pool->left, 1, memory_order_release);
+    }
+}
+
+static void begin(fj_pool *pool) {
+    pthread_mutex_lock(&pool->lock);
+    atomic_fetch_add_explicit(&pool->job, 1, memory_order_release);
+    if (atomic_load(&pool->sleeping)) pthread_cond_broadcast(&pool->begun);
+    pthread_mutex_unlock(&pool->lock);
+}
+
+fj_pool *fj_pool_new(int threads, const int *cpus, int cpu_count) {
+    fj_pool *pool = calloc(1, sizeof *pool);
+    if (!pool) return NULL;
+    pool->worker = calloc((size_t)threads, sizeof *pool->worker);
+    pool->cpu = cpu_count > 0 ? cpus[0] : -1;
+    pool->threads = 1;
+    pthread_mutex_init(&pool->lock, NULL);
+    pthread_cond_init(&pool->begun, NULL);
+    for (int i = 1; pool->worker && i < threads; i++) {
+        Worker *worker = &pool->worker[i - 1];
+        *worker = (Worker){.pool = pool, .number = i, .cpu = cpu_count > 0 ? cpus[i % cpu_count] : -1};
+        if (pthread_create(&worker->thread, NULL, work, worker) != 0) break;
+        pool->threads = i + 1;
+    }
+    if (pool->threads == threads && pool->worker) return pool;
+    fj_pool_free(pool);
+    return NULL;
+}
+
+void fj_pool_free(fj_pool *pool) {
+    if (!pool) return;
+    pthread_mutex_lock(&pool->lock);
+    atomic_store(&pool->stop, 1);
+    pthread_cond_broadcast(&pool->begun);
+    pthread_mutex_unlock(&pool->lock);
+    for (int i = 1; i < pool->threads; i++) pthread_join(pool->worker[i - 1].thread, NULL);
+    pthread_cond_destroy(&pool->begun);
+    pthread_mutex_destroy(&pool->lock);
+    free(pool->worker);
+    free(pool);
+}
+
+int fj_pool_threads(const fj_pool *pool) {
+    return pool->threads;
+}
+
+void fj_pool_run(fj_pool *pool, fj_task task, void *context, int tasks) {
+    if (!atomic_exchange(&pool->pinned, 1)) pin(pool->cpu);
+    if (pool->threads == 1 || tasks == 1) {
+        for (int i = 0; i < tasks; i++) task(context, i, 0);
+        return;
+    }
+    pool->task = task, pool->context = context, pool->tasks = tasks;
+    atomic_store(&pool->next, 0);
+    atomic_store(&pool->left, pool->threads - 1);
+    begin(pool);
+    share(pool, 0);
+    for (int i = 0; atomic_load_explicit(&pool->left, memory_order_acquire) > 0; i++) {
+        if (i < SPINS) relax();
+        else sched_yield();
+    }
+}
