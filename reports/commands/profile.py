@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
+from reports.commands.profile_build import build
+
 if TYPE_CHECKING:
     from profiler.campaign.campaign import Choices
     from profiler.campaign.plan import Plan
@@ -202,6 +204,8 @@ def _choices(options: dict[str, Any]) -> "Choices":
     )
     return Choices(frozenset(options["allowed"]), options["source"], options["supply"], tuple(changes), override)
 
+
+profile.add_command(build)
 
 _OUT = click.argument("out", callback=_csv, metavar="FILE.csv")
 _DEVICE = click.option("--device", metavar="ADDRESS", help="If the address has changed.")
