@@ -4,6 +4,7 @@ import importlib.util
 import os
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -75,8 +76,9 @@ def sanitizing_compiler(sanitize: tuple[str, ...]) -> Compiler:
         path = shutil.which(name)
         if path is None:
             continue
-        words = [path, f"-fsanitize={','.join(sanitize)}", "-x", "c", "-", "-o", os.devnull]
-        done = subprocess.run(words, input=b"int main(void) { return 0; }\n", capture_output=True, check=False)
+        with tempfile.TemporaryDirectory() as aside:
+            words = [path, f"-fsanitize={','.join(sanitize)}", "-x", "c", "-", "-o", str(Path(aside) / "tried")]
+            done = subprocess.run(words, input=b"int main(void) { return 0; }\n", capture_output=True, check=False)
         if done.returncode == 0:
             return _asked("host", path)
     message = f"neither clang nor gcc of this machine has the sanitizers {', '.join(sanitize)}; install one with them"
