@@ -17,7 +17,7 @@ from pathlib import Path
 
 from profiler.names import did_you_mean, printable
 from profiler.native.compiler import Compiler, environment, find_compiler, sanitizing_compiler
-from profiler.native.target import Target, host_library
+from profiler.native.target import Target, host_library, host_target
 
 Tell = Callable[[str], None]
 
@@ -121,6 +121,9 @@ def _built(
 ) -> Path:
     flags: tuple[str, ...] = (*_FLAGS, *_FAST)
     if sanitize:
+        if target.name != host_target().name:
+            message = f"sanitizers are for this machine ({host_target().name}), not for {target.name}"
+            raise ValueError(message)
         compiler = sanitizing_compiler(sanitize)
         flags = (*_FLAGS, *_SANITIZED, f"-fsanitize={','.join(sanitize)}")
     compiler = compiler or find_compiler()
