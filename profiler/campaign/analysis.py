@@ -12,6 +12,7 @@ from profiler.campaign.measure import Lengths
 from profiler.campaign.phases import Phases, phases_of
 from profiler.campaign.plan import Measurement, Plan
 from profiler.campaign.record import FORMAT, Record
+from profiler.campaign.sampler import sampler_record
 from profiler.campaign.source import Source
 from profiler.device.accelerator import accelerator_of
 from profiler.device.device import Device
@@ -109,7 +110,7 @@ def analyse(situation: Situation, raw: Mapping[str, bytes]) -> Record:
         "phases": asdict(phases) if phases is not None else None,
         "timing": timing,
         "energy": power,
-        "sampler": _sampler(raw),
+        "sampler": sampler_record(raw),
         "host_core_percent": situation.host_core_percent,
         "flags": [asdict(flag) for flag in flags],
         "verdict": verdict,
@@ -324,21 +325,6 @@ def _device(device: Device) -> dict[str, Any]:
         "accelerator": accelerator.words,
         "accelerator_evidence": list(accelerator.evidence),
     }
-
-
-def _sampler(raw: Mapping[str, bytes]) -> dict[str, float] | None:
-    """Return the sampler's own cost: rows, late rows, and its share of one core in percent."""
-    import re
-
-    name = "samples.cost" if "samples.cost" in raw else "dumps.cost"
-    text = raw.get(name, b"")[:1000].decode("ascii", "replace")
-    counts = re.match(r"rows (\d{1,9}) late (\d{1,9}) elapsed_cs (\d{1,12})\n", text)
-    times = re.findall(r"(\d{1,6})m(\d{1,2}\.\d{1,9})s", text)
-    if counts is None or not times or int(counts[3]) == 0:
-        return None
-    cpu_s = sum(60 * int(minutes) + float(seconds) for minutes, seconds in times)
-    elapsed_s = int(counts[3]) / 100
-    return {"rows": int(counts[1]), "late": int(counts[2]), "core_percent": 100 * cpu_s / elapsed_s}
 
 
 def _is_host(situation: Situation) -> bool:

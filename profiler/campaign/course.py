@@ -13,6 +13,7 @@ from profiler.campaign.change import Change
 from profiler.campaign.journal import Entry, Journal
 from profiler.campaign.plan import Measurement, Plan
 from profiler.campaign.record import write_raw, write_record
+from profiler.campaign.sampler import SHELL, Sampler, bring_sampler
 from profiler.campaign.session import Session
 from profiler.campaign.source import Source
 from profiler.campaign.workspace import Workspace
@@ -77,6 +78,7 @@ class Course:
         self._journal, self._device, self._source, self._rate, self._tell = journal, device, source, rate, tell
         self._changes: Sequence[Change] = ()
         self._gauge: Gauge | None = None
+        self._sampler = SHELL
         self._done = 0
         self._total = len(plan.measurements())
         self._allowed = allowed
@@ -84,12 +86,28 @@ class Course:
     def run(self, override: Override, changes: Sequence[Change] = ()) -> None:
         """Run everything that the journal does not hold yet."""
         self._changes = changes
+        self._sampler = self._bring_sampler()
         self._gauge = self._calibrate(override)
         for measurement in self._plan.measurements():
             idle_for_nothing = measurement.workload is None and self._source.kind == "none"
             if measurement.name not in finished(self._journal) and not idle_for_nothing:
                 self._measure(measurement)
             self._done += 1
+
+    def _bring_sampler(self) -> Sampler:
+        """Return the sampler that the device runs; a person hears of one that could have been better."""
+        if not self._source.columns or len(finished(self._journal)) == self._total:
+            return SHELL
+        said: list[str] = []
+
+        def tell(what: str) -> None:  # a build says the same again, with another time
+            self._tell(Event("wait" if said else "say", what, self._done, self._total))
+            said.append(what)
+
+        sampler = bring_sampler(self._session, self._workspace, self._device, self._plan.cpus, tell)
+        if not sampler.command and not self._device.root:
+            self._tell(Event("say", f"power is sampled by the {sampler.words}", self._done, self._total))
+        return sampler
 
     def _calibrate(self, override: Override) -> Gauge | None:
         """Return the gauge, calibrated now or before an interruption; None where the source needs none."""
@@ -190,7 +208,7 @@ class Course:
         self._workspace.hold()
         started = measure.start(
             self._session, self._workspace, device, self._source, measurement.name, workload, lengths,
-            self._plan.timing.sample_period_s, self._plan.cpus,
+            self._plan.timing.sample_period_s, self._plan.cpus, self._sampler,
         )  # fmt: skip
         before = state_of(device)
         self._journal.append(

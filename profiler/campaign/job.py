@@ -16,7 +16,10 @@ _DUMPS_PERIOD_S = 1.0
 
 @dataclass(frozen=True)
 class Job:
-    """What a measurement runs: ``command`` is a shell command line, empty for an idle phone; times are the device's."""
+    """What a measurement runs: ``command`` is a shell command line, empty for an idle phone; times are the device's.
+
+    ``native_sampler`` is the shell words that start it, empty for the shell's sampler; ``sampler_words`` name it.
+    """
 
     command: str
     idle_s: float
@@ -25,6 +28,7 @@ class Job:
     cpus: str = ""
     perfetto_trace: str = ""
     native_sampler: str = ""
+    sampler_words: str = "shell"
 
 
 def job_files(job: Job, device: Device, source: Source) -> Mapping[str, bytes]:
@@ -54,6 +58,7 @@ def settings(job: Job, device: Device, source: Source) -> str:
         "SAMPLED_HEADER": source.header,
         "SAMPLED_FILES": source.files,
         "NATIVE_SAMPLER": job.native_sampler,
+        "SAMPLER": job.sampler_words,
         "DUMPS_PERIOD_CS": _hundredths(_DUMPS_PERIOD_S) if source.kind == "dumpsys" else "",
         "PERFETTO_TRACE": job.perfetto_trace if source.kind == "perfetto" else "",
         "HAVE_DUMPSYS": "1" if "dumpsys" in device.tools else "",

@@ -75,15 +75,28 @@ finish() {
     state "$@"
     exit 0
 }
+# Samples with the native program; with the shell's where there is none, or where it wrote nothing because it cannot.
+sample() {
+    if [ -n "$NATIVE_SAMPLER" ]; then
+        echo "$SAMPLER" >samples.program
+        set -- --period-ms "${PERIOD_CS}0" --deadline-ms "${DEADLINE_CS}0" --uptime "$UPTIME" ./samples "$SAMPLED_HEADER"
+        eval "$NATIVE_SAMPLER \"\$@\" $SAMPLED_FILES" >samples.log 2>&1
+        code=$?
+        [ -s samples ] && return
+        said=
+        { read -r said <samples.log; } 2>/dev/null
+        SAMPLER="shell: the native one ended with code $code ${said:+($said)}"
+        rm -f samples
+    fi
+    echo "$SAMPLER" >samples.program
+    eval "sh ./sampler.sh ./samples $PERIOD_CS $DEADLINE_CS \"\$UPTIME\" \"\$SAMPLED_HEADER\" $SAMPLED_FILES"
+}
 why='' sampler='' dumps='' perfetto='' next_dump=0
 rm -f samples samples.* dumps dumps.* phases out.txt
 phase start
 state running idle_before
-if [ -n "$NATIVE_SAMPLER" ]; then
-    eval "$NATIVE_SAMPLER" &
-    sampler=$!
-elif [ -n "$SAMPLED_HEADER" ]; then
-    eval "sh ./sampler.sh ./samples $PERIOD_CS $DEADLINE_CS \"\$UPTIME\" \"\$SAMPLED_HEADER\" $SAMPLED_FILES" &
+if [ -n "$SAMPLED_HEADER" ]; then
+    sample &
     sampler=$!
 fi
 if [ -n "$DUMPS_PERIOD_CS" ]; then

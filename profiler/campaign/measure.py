@@ -7,6 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from profiler.campaign.job import Job, job_files
+from profiler.campaign.sampler import SHELL, Sampler
 from profiler.campaign.session import Session
 from profiler.campaign.source import Source
 from profiler.campaign.workspace import TRACES, Workspace, hash_here
@@ -16,7 +17,8 @@ from profiler.transport.detach import start_detached
 from profiler.workload.workload import OUTPUT_NAME, Workload, command_line
 
 # What a job leaves, and what of it is pulled at most.
-RESULTS = ("state", "phases", "samples", "samples.cost", "dumps", "dumps.cost", "workload.rc", OUTPUT_NAME)
+_SAMPLED = ("samples", "samples.cost", "samples.program", "dumps", "dumps.cost")
+RESULTS = ("state", "phases", *_SAMPLED, "workload.rc", OUTPUT_NAME)
 _LIMIT_BYTES = 64 << 20
 _GRACE_S = 60.0
 _LATE = 2.0  # a job may take this many times what was expected
@@ -56,6 +58,7 @@ def start(
     lengths: Lengths,
     sample_period_s: float,
     cpus: str = "",
+    sampler: Sampler = SHELL,
 ) -> Started:
     """Bring a measurement's files to the device and start it there, detached from the link.
 
@@ -74,7 +77,9 @@ def start(
         if workload.empty_call:
             values["stage"] = "empty"
         command = command_line(workload, values)
-    job = Job(command, lengths.idle_s, deadline_s, sample_period_s, cpus, trace)
+    job = Job(
+        command, lengths.idle_s, deadline_s, sample_period_s, cpus, trace, sampler.command, sampler.words
+    )  # fmt: skip
     workspace.make(name, job_files(job, device, source))
     for file in workload.files if workload is not None else ():
         there = workspace.bring(file.path, file.sha256 or hash_here(file.path), file.executable)

@@ -20,6 +20,7 @@ static const char USAGE[] =
     "  --deadline-ms N  when to stop, in milliseconds of CLOCK_BOOTTIME (never)\n"
     "  --most-bytes N   SAMPLES grows no larger (62914560)\n"
     "  --cpus MASK      hexadecimal mask of the cores to run on, if they allow it (any)\n"
+    "  --uptime FILE    begin only if this file's time, as in /proc/uptime, is that of CLOCK_BOOTTIME\n"
     "  --reopen 0|1     open the files anew for every row (0)\n"
     "  --version        print the version and the hash of the sources\n";
 
@@ -68,6 +69,11 @@ static int option(const char *name, const char *value, struct fj_arguments *aske
             return bad(name, value, "must be a hexadecimal mask of cores from 1 to ffffffffffffffff");
         }
         asked->cpus = n;
+    } else if (strcmp(name, "--uptime") == 0) {
+        if (value[0] == '\0') {
+            return bad(name, value, "must be a file, as /proc/uptime");
+        }
+        asked->uptime = value;
     } else if (strcmp(name, "--reopen") == 0) {
         if (!number(value, 10, 0, 1, &n)) {
             return bad(name, value, "must be 0 or 1");

@@ -13,6 +13,7 @@ struct fj_arguments {
     int64_t most_bytes;
     uint64_t cpus; // a mask, 0 for any
     bool reopen;
+    const char *uptime; // NULL where the clock needs no comparison
     const char *samples;
     const char *header;
     int files;

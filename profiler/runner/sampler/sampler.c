@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -177,6 +178,17 @@ static bool pin(uint64_t mask) {
     return mask != 0 && sched_setaffinity(0, sizeof cores, &cores) == 0;
 }
 
+// Returns whether a file of uptime, by which others here tell the time, shows our clock: in some containers it does
+// not, and rows by another clock than the rest would be worse than none.
+static bool same_clock(const char *path) {
+    struct fj_file file = {.path = path, .handle = -1};
+    char cell[FJ_MOST_CELL + 1];
+    cell[fj_cell(&file, true, cell)] = '\0';
+    char *end = cell;
+    double off_s = strtod(cell, &end) - (double)fj_now_ns() / 1e9;
+    return end != cell && off_s > -1 && off_s < 1;
+}
+
 static int refuse(const char *path, const char *rule) {
     fprintf(stderr, "sampler: %s %s (%s)\n", path, rule, strerror(errno));
     return FAILED;
@@ -193,6 +205,10 @@ int main(int count, char **word) {
     snprintf(cost_aside, sizeof cost_aside, "%s.cost.new", asked.samples);
     if (fj_now_ns() < 0) {
         return refuse("CLOCK_BOOTTIME", "cannot be read on this kernel; use the shell's sampler");
+    }
+    if (asked.uptime != NULL && !same_clock(asked.uptime)) {
+        fprintf(stderr, "sampler: --uptime shows another time than CLOCK_BOOTTIME; use the shell's sampler here\n");
+        return FAILED;
     }
     int handle = open(asked.samples, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
     struct stat found;
@@ -224,7 +240,7 @@ int main(int count, char **word) {
     code = sample(handle, length, &asked, &kept, ended);
     int written = write_cost(cost_handle, &asked, &kept, ended, pinned);
     if (code != GOOD) {
-        fprintf(stderr, "sampler: SAMPLES ended early: %s; its rows are whole\n", ended);
+        fprintf(stderr, "sampler: SAMPLES ended early: %s\n", ended);
     }
     return code != GOOD ? code : written;
 }
