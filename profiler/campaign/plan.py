@@ -80,7 +80,6 @@ class Plan:
     timing: Timing = field(default_factory=Timing)
     seed: int = 0
     cpus: str = ""
-    threads: int | None = None
 
     def __post_init__(self) -> None:
         if not self.workloads and not self.with_idle:

@@ -143,6 +143,7 @@ def _worked(
     said = ["empty call"] if empty else []
     said += [f"overlap: {workload['overlap']}"] if workload["overlap"] and workload["stage"] == "total" else []
     said += [f"engine: {workload['engine']}"] if workload["engine"] else []
+    said += [f"threads: {workload['threads']}"] if workload.get("threads") else []
     row: dict[str, Any] = {
         "processor": workload["processor"],
         "precision": workload["precision"],

@@ -12,6 +12,7 @@ from reports.commands.profile_build import build
 if TYPE_CHECKING:
     from profiler.campaign.campaign import Choices
     from profiler.campaign.plan import Plan
+    from profiler.campaign.plan_file import Template
 
 
 def _names(_ctx: click.Context, _param: click.Parameter, value: str | None) -> tuple[str, ...]:
@@ -38,16 +39,17 @@ def _csv(_ctx: click.Context, _param: click.Parameter, value: str | None) -> Pat
 @click.option("--device", metavar="ADDRESS", help="HOST:PORT, usb, a serial number of adb, or local.")
 @click.option("-o", "--out", callback=_csv, metavar="FILE.csv", help="The measurement table to write.")
 @click.option("--plan", metavar="table|pipeline|FILE", default="table", show_default=True, help="What to measure.")
-@click.option("--workload", metavar="FILE", help="What to run (TOML) for every model.  [default: the demo phone's own]")
+@click.option("--workload", metavar="FILE", help="What to run (TOML) for every model.  [default: fedjoule's runner]")
 @click.option("--models", callback=_names, metavar="LIST", default="lenet5", show_default=True)
 @click.option("--dataset", help="Data set to write into the rows.  [default: the paper's for its models]")
 @click.option("--precisions", callback=_names, metavar="LIST", default="fp32,int8", show_default=True)
-@click.option("--processors", callback=_names, metavar="LIST", default="cpu,dsp", show_default=True)
+@click.option("--processors", callback=_names, metavar="LIST", help="[default: cpu,dsp; for the runner cpu]")
 @click.option("--batch-sizes", callback=_sizes, metavar="LIST", help="[default: the paper's for its models]")
 @click.option("--repetitions", type=int, help="Runs of each configuration.  [default: 5, or the plan's]")
 @click.option("--idle-s", type=float, help="Idle before and after each run.  [default: 20, or the plan's]")
 @click.option("--busy-s", type=float, help="Shortest run.  [default: 30, or the plan's]")
 @click.option("--seed", type=click.IntRange(0, 2**32), help="Orders the measurements.  [default: 0, or the plan's]")
+@click.option("--threads", type=click.IntRange(1, 1024), help="Of fedjoule's runner.  [default: 1]")
 @click.option("--cpus", metavar="MASK", help="Pin the workload to these cores (hexadecimal, as taskset takes it).")
 @click.option("--allow", "allowed", multiple=True, metavar="CODE", help="Measure in spite of this; may be repeated.")
 @click.option("--source", type=click.Choice(["sysfs", "powercap", "perfetto", "dumpsys", "none"]), help="Of power.")
@@ -73,8 +75,9 @@ def profile(ctx: click.Context, /, **options: Any) -> None:
 
     \b
     Examples:
-      fedjoule profile --device 192.168.1.20:5555 --plan my_plan.toml -o phone.csv
-      fedjoule profile --device local --plan my_plan.toml -o host.csv
+      fedjoule profile --device 192.168.1.20:5555 -o phone.csv
+      fedjoule profile --device local --models lenet5,vgg16 -o host.csv
+      fedjoule profile --device 192.168.1.20:5555 --plan my_plan.toml -o dsp.csv
       fedjoule profile --device 127.0.0.1:15555 --plan pipeline -o demo.csv
       fedjoule profile resume phone.csv
       fedjoule profile plot phone.csv
@@ -91,40 +94,40 @@ def profile(ctx: click.Context, /, **options: Any) -> None:
         raise click.UsageError(message)
     from reports.profile.campaign import begin
 
-    done = begin(options, _choices(options), lambda: _plan(options))
+    done = begin(options, _choices(options), lambda trainer: _plan(options, trainer))
     if not done:
         ctx.exit(1)
 
 
-def _plan(options: dict[str, Any]) -> "Plan":
-    """Return the plan that the options ask for."""
-    from dataclasses import replace
-
-    from profiler.campaign.plan_file import (
-        DEMO,
-        PLANS,
-        pipeline_plan,
-        read_plan,
-        read_template,
-        table_plan,
-        with_hashes,
-    )
+def _plan(options: dict[str, Any], trainer: "Template | None") -> "Plan":
+    """Return the plan that the options ask for; ``trainer`` is what runs where they do not say it."""
+    from profiler.campaign.plan_file import PLANS, pipeline_plan, read_plan, read_template, table_plan
 
     context = click.get_current_context()
     chosen = ("workload", "models", "dataset", "precisions", "processors", "batch_sizes")
     given = [name for name in chosen if context.get_parameter_source(name) is ParameterSource.COMMANDLINE]
     name = options["plan"]
-    template = DEMO if options["workload"] is None else read_template(options["workload"])
+    if trainer is None and options["threads"] is not None:
+        message = "--threads is for fedjoule's runner; a program of yours takes it from its workload file"
+        raise click.UsageError(message)
     if name not in PLANS and not Path(name).exists() and "." not in name:
         message = f"--plan {name[:40]!r} is neither {' nor '.join(PLANS)} nor a file that is there"
         raise click.UsageError(message)
+    if name not in PLANS:
+        if given:
+            message = f"--{given[0].replace('_', '-')} has no effect with a plan of your own; write it into the file"
+            raise click.UsageError(message)
+        return _timed(read_plan(name), options)
+    template = trainer if options["workload"] is None else read_template(options["workload"])
+    assert template is not None
     options = options | _of_template(template.keys, given)
+    options["processors"] = options["processors"] or ("cpu", "dsp")
     if name == "table":
         plan = table_plan(
             template, options["models"], options["precisions"], options["processors"], options["batch_sizes"],
             options["dataset"],
         )  # fmt: skip
-    elif name == "pipeline":
+    else:
         given += list(_of_template(template.keys, given))
         model = _one(options, "models", given)
         precision, processor = _one(options, "precisions", given), _one(options, "processors", given)
@@ -136,11 +139,15 @@ def _plan(options: dict[str, Any]) -> "Plan":
             options["batch_sizes"],
             options["dataset"],
         )
-    else:
-        if given:
-            message = f"--{given[0].replace('_', '-')} has no effect with a plan of your own; write it into the file"
-            raise click.UsageError(message)
-        plan = read_plan(name)
+    return _timed(plan, options)
+
+
+def _timed(plan: "Plan", options: dict[str, Any]) -> "Plan":
+    """Return the plan with the repetitions, lengths, seed and cores of the options, and its files' hashes."""
+    from dataclasses import replace
+
+    from profiler.campaign.plan_file import with_hashes
+
     changed = {key: options[key] for key in ("repetitions", "idle_s", "busy_s") if options[key] is not None}
     plan = replace(plan, timing=replace(plan.timing, **changed))
     for key in ("seed", "cpus"):

@@ -1,8 +1,6 @@
 """``fedjoule profile build``: build the programs that a phone is measured with, and say where they are."""
 
-import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,6 +33,7 @@ def build(target: str | None, program: str, out: Path | None, compiler: str | No
     from profiler.names import printable
     from profiler.native.compiler import find_compiler
     from profiler.native.target import LIBRARIES, host_target, target_named
+    from reports.profile.building import building
 
     chosen = host_target() if target is None else target_named(target)
     if program == "library" and chosen.name not in LIBRARIES:
@@ -44,7 +43,7 @@ def build(target: str | None, program: str, out: Path | None, compiler: str | No
     hosted = chosen.name in LIBRARIES
     wanted = [name for name in _PROGRAMS[:3] if program == name or (program == "all" and (name != "library" or hosted))]
     for name in wanted:
-        with _shown(sys.stderr is not None and sys.stderr.isatty()) as tell:
+        with building() as tell:
             path = _built(name, chosen, found, tell)
         for line in _lines(name, chosen, path, found.version, out):
             click.echo(printable(line, 1000))
@@ -74,25 +73,3 @@ def _lines(name: str, target: "Target", path: Path, version: str, out: Path | No
     yield f"{name} for {target.name}: {len(content):,} bytes, by {version}"
     yield f"  {path}"
     yield f"  sha256 {hashlib.sha256(content).hexdigest()}"
-
-
-@contextmanager
-def _shown(terminal: bool) -> Iterator[Callable[[str], None]]:
-    """Yield what shows the progress of a build on standard error: one line that changes, elsewhere the first one."""
-    from profiler.names import printable
-
-    shown: list[int] = []
-
-    def tell(line: str) -> None:
-        words = printable(line, 200)
-        if terminal:
-            click.echo(f"\r{words:<{max(shown, default=0)}}", nl=False, err=True)
-        elif not shown:
-            click.echo(words.partition(" ...")[0], err=True)
-        shown.append(len(words))
-
-    try:
-        yield tell
-    finally:
-        if terminal and shown:
-            click.echo(f"\r{'':{max(shown)}}\r", nl=False, err=True)

@@ -16,9 +16,11 @@ from profiler.campaign.campaign import Choices, Preview, preview, records, run, 
 from profiler.campaign.change import Change
 from profiler.campaign.journal import FILE, Journal
 from profiler.campaign.plan import Plan, plan_of_json, plan_to_json
+from profiler.campaign.plan_file import DEMO, PLANS, Template
 from profiler.campaign.record import Record
 from profiler.campaign.rows import KEEPS, Keep, Kind, rows_of
 from profiler.campaign.session import Session
+from profiler.campaign.trainer import trainer_of
 from profiler.names import printable
 from profiler.power.gauge import Override
 from profiler.sheet import read_bytes
@@ -26,6 +28,7 @@ from profiler.table import write_table
 from profiler.transport.address import open_transport
 from profiler.transport.link import LinkLost
 from reports.interrupt import end_by
+from reports.profile.building import building
 from reports.profile.facts import fact_lines
 from reports.profile.preview import preview_facts
 from reports.profile.watch import watched
@@ -39,8 +42,11 @@ def folder_of(out: Path) -> Path:
     return out.with_suffix(".campaign")
 
 
-def begin(options: Mapping[str, Any], choices: Choices, plan_of: Callable[[], Plan]) -> bool:
-    """Begin a campaign; return whether it came to its end. Raises ValueError if there is one already."""
+def begin(options: Mapping[str, Any], choices: Choices, plan_of: Callable[[Template | None], Plan]) -> bool:
+    """Begin a campaign; return whether it came to its end. Raises ValueError if there is one already.
+
+    ``plan_of`` makes the plan from the workload that trains on the device; None where the options say what runs.
+    """
     out: Path = options["out"]
     folder = folder_of(out)
     if (folder / _PLAN).exists():
@@ -52,9 +58,14 @@ def begin(options: Mapping[str, Any], choices: Choices, plan_of: Callable[[], Pl
     if out.exists():
         message = f"{printable(out, 200)} is there already; choose another -o, or move it away"
         raise ValueError(message)
-    plan = plan_of()
+    own = options["workload"] is not None or options["plan"] not in PLANS
+    plan = plan_of(None if own else DEMO)  # what is wrong with the options is told before a device is asked
     try:
         with Session(lambda: open_transport(options["device"]), on_lost=_lost) as session, Journal(folder) as journal:
+            if not own:
+                with building() as tell:
+                    trainer = trainer_of(session.probe(), options["processors"], options["threads"], tell)
+                plan = plan_of(trainer)
             return _begun(session, plan, choices, options, folder, journal)
     finally:
         _remove_unbegun(folder)
@@ -63,8 +74,6 @@ def begin(options: Mapping[str, Any], choices: Choices, plan_of: Callable[[], Pl
 def _begun(
     session: Session, plan: Plan, choices: Choices, options: Mapping[str, Any], folder: Path, journal: Journal
 ) -> bool:
-    if options["workload"] is None and options["plan"] in ("table", "pipeline"):
-        _refuse_without_trainer(session)
     seen = preview(session, plan, choices, journal)
     _show(seen, plan, choices, options["out"], folder)
     if options["only_preview"]:
@@ -174,17 +183,6 @@ def _own_cost(found: Sequence[Record]) -> str:
     words = [f"the sampler took {median(samplers):.1f} % of a core of the device"] if samplers else []
     words += [f"the host {median(hosts):.1f} % of one of its own"] if hosts else []
     return f"Measuring itself: {', '.join(words) or 'nothing was recorded of it'} (median)."
-
-
-def _refuse_without_trainer(session: Session) -> None:
-    """Raise ValueError for a device that does not have the demo phone's trainer: it needs a workload."""
-    device = session.probe()
-    if "demo_trainer" not in device.tools:
-        message = (
-            f"{device.title} has nothing to train with, and fedjoule brings no program of its own yet; give --workload "
-            "or --plan FILE with yours (docs/howto/measure_a_phone.md)"
-        )
-        raise ValueError(message)
 
 
 def _show(seen: Preview, plan: Plan, choices: Choices, out: Path, folder: Path) -> None:

@@ -41,6 +41,11 @@ static int take(Reader *reader, const char *word) {
     return 1;
 }
 
+/* Lists and file names bear neither commas nor colons: 28x28x1-conv20k5-pool-fc62 is the same. */
+static int separator(Reader *reader, const char *mark) {
+    return take(reader, mark) || take(reader, "-");
+}
+
 /* A whole number from 1 (or 0) to `most`; -1 if there is none. */
 static int number(Reader *reader, int least, int most) {
     int value = 0, digits = 0;
@@ -109,11 +114,11 @@ static int read_layers(fj_model *model, Reader *reader) {
     shape.w = number(reader, 1, LARGEST_SIDE);
     if (shape.w < 0 || !take(reader, "x")) return fail(reader, "no width of the input");
     shape.c = number(reader, 1, LARGEST_SIDE);
-    if (shape.c < 0 || !take(reader, ":")) return fail(reader, "no channels of the input");
+    if (shape.c < 0 || !separator(reader, ":")) return fail(reader, "no channels of the input");
     model->h = shape.h, model->w = shape.w, model->c = shape.c;
     do {
         if (read_layer(model, reader, &shape)) return -1;
-    } while (take(reader, ","));
+    } while (separator(reader, ","));
     return *reader->at ? fail(reader, "a comma is missing") : 0;
 }
 
