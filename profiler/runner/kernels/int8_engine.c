@@ -1,0 +1,238 @@
+/* The INT8 engine: its memory, and the order of a step. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "cpu.h"
+#include "int8_engine.h"
+#include "rounding.h"
+
+#define LOSS_SHIFT 4
+
+const fj_int8_kernels *fj_int8_kernels_of(fj_path path) {
+    static const fj_int8_kernels *const kernels[FJ_PATHS] = {
+        [FJ_SCALAR] = &fj_int8_scalar,
+    };
+    return kernels[path] && fj_path_works(path) ? kernels[path] : &fj_int8_scalar;
+}
+
+/* Zeroed memory for whole vectors, with slack; NULL if there is none. */
+static void *take(fj_int8_engine *engine, size_t bytes) {
+    size_t whole = fj_round_up(bytes + FJ_SLACK, 64);
+    void *block = aligned_alloc(64, whole);
+    if (!block) return NULL;
+    memset(block, 0, whole);
+    engine->block[engine->blocks++] = block;
+    return block;
+}
+
+static size_t larger(size_t a, size_t b) {
+    return a > b ? a : b;
+}
+
+static int take_grid(fj_int8_engine *engine, fj_int8_grid *grid, int batch) {
+    size_t bytes = (size_t)batch * grid->image;
+    grid->at = take(engine, bytes);
+    if (!grid->at) return -1;
+    memset(grid->at, engine->kernels->bias, bytes + FJ_SLACK);
+    return 0;
+}
+
+static int take_layer(fj_int8_engine *engine, fj_int8_layer *made, const fj_layer *of, int batch) {
+    size_t tile = (size_t)engine->kernels->columns, steps = (size_t)engine->kernels->steps;
+    int is_fc = of->kind == FJ_FC, first = made == engine->layer;
+    *made = (fj_int8_layer){.kernel = of->kernel, .outputs = of->out_c, .in_h = is_fc ? 1 : of->in_h,
+                            .in_w = is_fc ? 1 : of->in_w, .inputs = is_fc ? of->in_h * of->in_w * of->in_c : of->in_c,
+                            .h = fj_conv_h(of), .w = fj_conv_w(of), .out_h = of->out_h, .out_w = of->out_w,
+                            .relu = of->relu, .pool = of->pool, .is_fc = is_fc, .shifts = {0, -1, 0}};
+    size_t kernel = (size_t)of->kernel, pixels = (size_t)batch * (size_t)made->h * (size_t)made->w;
+    made->rows = fj_fan_in(of);
+    made->columns = fj_round_up((size_t)of->out_c, tile);
+    made->in_columns = fj_round_up((size_t)made->inputs, tile);
+    made->steps = fj_round_up((made->rows / kernel + 3) / 4, steps);
+    fj_int8_grid *input = &made->input, *error = &made->error;
+    input->border = of->pad;
+    input->pixel = (size_t)of->in_c;
+    input->line = input->pixel * (size_t)(of->in_w + 2 * of->pad);
+    input->image = input->line * (size_t)(of->in_h + 2 * of->pad);
+    error->border = is_fc || first ? 0 : of->kernel - 1 - of->pad;
+    error->pixel = fj_round_up((size_t)of->out_c, 4);
+    error->line = error->pixel * (size_t)(made->w + 2 * error->border);
+    error->image = error->line * (size_t)(made->h + 2 * error->border);
+    made->back_steps = fj_round_up(kernel * error->pixel / 4, steps);
+    if (take_grid(engine, input, batch) || take_grid(engine, error, batch)) return -1;
+    made->weights = take(engine, made->rows * made->columns);
+    made->packed = take(engine, kernel * made->steps * made->columns * 4);
+    made->start = take(engine, made->columns * sizeof *made->start);
+    if (made->pool) made->winner = take(engine, pixels / 4 * made->columns);
+    return made->weights && made->packed && made->start && (made->winner || !made->pool) ? 0 : -1;
+}
+
+static int take_shared(fj_int8_engine *engine, const fj_model *model, int batch) {
+    size_t tile = (size_t)engine->kernels->columns, rows = (size_t)engine->kernels->rows;
+    size_t sums = 0, gradient = 0, turned = 0, columns = 0, in_columns = 0, line = 0;
+    for (int i = 0; i < engine->layers; i++) {
+        const fj_int8_layer *layer = &engine->layer[i];
+        size_t in_pixels = (size_t)layer->in_h * (size_t)layer->in_w, pixels = (size_t)layer->h * (size_t)layer->w;
+        sums = larger(sums, (size_t)batch * pixels * layer->columns);
+        gradient = larger(gradient, layer->rows * layer->columns);
+        columns = larger(columns, layer->columns);
+        line = larger(line, (size_t)layer->w * layer->columns);
+        line = larger(line, (size_t)layer->in_w * layer->in_columns);
+        if (i == 0) continue;
+        sums = larger(sums, (size_t)batch * in_pixels * layer->in_columns);
+        in_columns = larger(in_columns, layer->in_columns);
+        turned = larger(turned, layer->in_columns * (size_t)layer->kernel * layer->back_steps * 4);
+    }
+    int threads = fj_pool_threads(engine->pool), missing = 0;
+    missing |= !(engine->scratch = take(engine, (size_t)threads * sizeof *engine->scratch));
+    missing |= !(engine->logits = take(engine, (size_t)batch * (size_t)model->classes));
+    missing |= !(engine->sums = take(engine, sums * sizeof *engine->sums));
+    missing |= !(engine->gradient = take(engine, gradient * sizeof *engine->gradient));
+    missing |= !(engine->turned = take(engine, turned));
+    missing |= !(engine->turned_start = take(engine, in_columns * sizeof *engine->turned_start));
+    missing |= !(engine->groups = take(engine, columns * FJ_INT8_GROUPS * 4));
+    missing |= !(engine->groups_start = take(engine, columns * sizeof *engine->groups_start));
+    missing |= !(engine->blank = take(engine, tile));
+    if (missing) return -1;
+    memset(engine->blank, engine->kernels->bias, tile);
+    size_t operand = FJ_INT8_GROUPS * FJ_INT8_ROW_TILES * rows * 4;
+    uint8_t *bytes = take(engine, (size_t)threads * (operand + 3 * line + 4 * FJ_SLACK));
+    if (!bytes) return -1;
+    for (int i = 0; i < threads; i++) {
+        engine->scratch[i].operand = bytes, bytes += operand + FJ_SLACK;
+        for (int j = 0; j < 3; j++, bytes += line + FJ_SLACK) engine->scratch[i].line[j] = (int8_t *)bytes;
+    }
+    return 0;
+}
+
+fj_int8_engine *fj_int8_new(const fj_model *model, int batch, fj_path path, fj_pool *pool) {
+    fj_int8_engine *engine = calloc(1, sizeof *engine);
+    if (!engine) return NULL;
+    engine->kernels = fj_int8_kernels_of(path);
+    engine->pool = pool, engine->layers = model->layers;
+    for (int i = 0; i < model->layers; i++) {
+        if (take_layer(engine, &engine->layer[i], &model->layer[i], batch) == 0) continue;
+        fj_int8_free(engine);
+        return NULL;
+    }
+    if (take_shared(engine, model, batch) == 0) return engine;
+    fj_int8_free(engine);
+    return NULL;
+}
+
+void fj_int8_free(fj_int8_engine *engine) {
+    if (!engine) return;
+    for (int i = 0; i < engine->blocks; i++) free(engine->block[i]);
+    free(engine);
+}
+
+void fj_int8_set(fj_int8_engine *engine, int layer, const int8_t *mantissas, int exponent) {
+    fj_int8_layer *of = &engine->layer[layer];
+    for (size_t output = 0; output < (size_t)of->outputs; output++)
+        for (size_t row = 0; row < of->rows; row++, mantissas++)
+            of->weights[row * of->columns + output] = *mantissas < -127 ? -127 : *mantissas;
+    of->exponent = exponent, of->is_packed = 0;
+}
+
+int fj_int8_get(const fj_int8_engine *engine, int layer, int8_t *mantissas) {
+    const fj_int8_layer *of = &engine->layer[layer];
+    for (size_t output = 0; output < (size_t)of->outputs; output++)
+        for (size_t row = 0; row < of->rows; row++) *mantissas++ = of->weights[row * of->columns + output];
+    return of->exponent;
+}
+
+static fj_int8_rounding rounding(fj_rounding how, int shift, const fj_step *step, int layer, fj_purpose purpose) {
+    return (fj_int8_rounding){how, shift, fj_random_key(step->seed, step->step, layer, purpose)};
+}
+
+const int8_t *fj_int8_forward(
+    fj_int8_engine *engine, const int8_t *input, int exponent, int batch, const fj_step *step, int *logits_exponent) {
+    fj_int8_take_input(engine, input, batch);
+    for (int i = 0; i < engine->layers; i++) {
+        fj_int8_layer *layer = &engine->layer[i];
+        int shift = fj_requant_shift(fj_int8_sum_forward(engine, layer, batch));
+        fj_int8_rounding how = rounding(step->activation, shift, step, i, FJ_OF_ACTIVATION);
+        fj_int8_activate(engine, i, batch, &how);
+        layer->shifts.activation = shift;
+        exponent += layer->exponent + shift;
+    }
+    *logits_exponent = exponent;
+    return engine->logits;
+}
+
+typedef struct {
+    fj_int8_engine *engine;
+    fj_int8_layer *layer;
+    const fj_int8_rounding *how;
+    size_t rows; /* of a task */
+} Update;
+
+static void update_rows(void *context, int task, int thread) {
+    const Update *of = context;
+    fj_int8_layer *layer = of->layer;
+    size_t first = (size_t)task * of->rows, left = layer->rows - first, columns = layer->columns;
+    of->engine->kernels->update(of->engine->gradient + first * columns, left < of->rows ? left : of->rows, columns, of->how,
+                                first, layer->rows, layer->weights + first * columns);
+    (void)thread;
+}
+
+/* Eq. 2 of the paper: the largest entry keeps mu bits. Shifts beyond 31 would leave nothing of any gradient. */
+static int update_shift(uint32_t largest, int mu) {
+    int shift = fj_bit_width(largest) - (mu < -64 ? -64 : mu > 64 ? 64 : mu);
+    return shift < 0 ? 0 : shift > 31 ? 31 : shift;
+}
+
+static void update(fj_int8_engine *engine, fj_int8_layer *layer, const fj_int8_rounding *how) {
+    Update of = {engine, layer, how, 65536 / layer->columns + 1};
+    fj_pool_run(engine->pool, update_rows, &of, (int)((layer->rows + of.rows - 1) / of.rows));
+    layer->is_packed = 0;
+}
+
+int fj_int8_train(fj_int8_engine *engine, const int8_t *input, int exponent, const int32_t *labels, int batch,
+                  const fj_step *step, float *loss) {
+    int last = engine->layers - 1, classes = engine->layer[last].outputs, of_logits;
+    const int8_t *logits = fj_int8_forward(engine, input, exponent, batch, step, &of_logits);
+    int right = fj_int8_judge(logits, of_logits, labels, batch, classes, loss);
+    fj_int8_rounding of_loss = rounding(step->loss, LOSS_SHIFT, step, last, FJ_OF_LOSS);
+    int8_t *errors = (int8_t *)engine->sums; /* free until the way back begins */
+    fj_int8_loss_error(logits, of_logits, labels, batch, classes, &of_loss, errors);
+    fj_int8_take_error(engine, errors, batch);
+    engine->trained = batch;
+    for (int i = last; i >= 0; i--) {
+        fj_int8_layer *layer = &engine->layer[i];
+        if (i > 0) {
+            layer->shifts.error = fj_requant_shift(fj_int8_sum_back(engine, layer, batch));
+            fj_int8_rounding how = rounding(step->error, layer->shifts.error, step, i, FJ_OF_ERROR);
+            fj_int8_pass_back(engine, i, batch, &how);
+        }
+        int mu = layer->is_fc ? step->mu_fc : step->mu_conv;
+        layer->shifts.update = update_shift(fj_int8_sum_gradient(engine, layer, batch), mu);
+        fj_int8_rounding how = rounding(step->update, layer->shifts.update, step, i, FJ_OF_UPDATE);
+        update(engine, layer, &how);
+    }
+    return right;
+}
+
+/* Inputs and errors of the step are still there: the sums are made again. */
+void fj_int8_gradient(const fj_int8_engine *engine, int layer, int32_t *gradient) {
+    const fj_int8_layer *of = &engine->layer[layer];
+    if (engine->trained) fj_int8_sum_gradient((fj_int8_engine *)engine, of, engine->trained);
+    for (size_t output = 0; output < (size_t)of->outputs; output++)
+        for (size_t row = 0; row < of->rows; row++)
+            *gradient++ = engine->trained ? engine->gradient[row * of->columns + output] : 0;
+}
+
+fj_shifts fj_int8_shifts(const fj_int8_engine *engine, int layer) {
+    return engine->layer[layer].shifts;
+}
+
+void fj_int8_loss_gradient(const fj_int8_engine *engine, int batch, int8_t *gradient) {
+    const fj_int8_layer *last = &engine->layer[engine->layers - 1];
+    for (int n = 0; n < batch; n++)
+        for (int i = 0; i < last->outputs; i++)
+            *gradient++ = (int8_t)(last->error.at[(size_t)n * last->error.image + (size_t)i] ^ engine->kernels->bias);
+}
+
+int fj_int8_quantize(const float *x, size_t count, int8_t *mantissas, fj_path path) {
+    return fj_int8_kernels_of(path)->quantize(x, count, mantissas);
+}

@@ -1,0 +1,89 @@
+/* The INT8 engine's own state, shared by its parts. */
+#ifndef FJ_INT8_ENGINE_H
+#define FJ_INT8_ENGINE_H
+
+#include "engine.h"
+#include "int8_kernels.h"
+
+/* A tensor with a border of zeros, in bytes; `at` is the corner of the border. */
+typedef struct {
+    uint8_t *at;
+    size_t pixel, line, image;
+    int border;
+} fj_int8_grid;
+
+/* A fully connected layer is a convolution of one pixel with all its inputs as channels. */
+typedef struct {
+    int kernel, outputs, inputs; /* outputs and inputs of a pixel */
+    int in_h, in_w;              /* pixels of the input */
+    int h, w;                    /* of the sums */
+    int out_h, out_w;            /* of the output: halved by a pool */
+    int relu, pool, is_fc;
+    size_t rows, columns; /* of the weights: kernel * kernel * inputs, outputs rounded up to whole tiles */
+    size_t in_columns;    /* inputs rounded up to whole tiles */
+    int8_t *weights;      /* [ky][kx][input][columns] */
+    int exponent;
+    int8_t *packed; /* the same in tiles, for the way forward, and what its sums begin with */
+    int32_t *start;
+    int is_packed;
+    size_t steps, back_steps; /* of a run, forward and on the way back */
+    fj_int8_grid input;       /* what the layer reads */
+    fj_int8_grid error;       /* error of its sums */
+    uint8_t *winner;          /* of each pooled output: its place in the window */
+    fj_shifts shifts;
+} fj_int8_layer;
+
+typedef struct {
+    uint32_t largest;  /* magnitude of the sums that this thread has made */
+    int8_t *line[3];   /* rows of mantissas */
+    uint8_t *operand;  /* inputs of a few rows of weights, interleaved */
+    char apart[64];    /* keeps threads out of each other's cache lines */
+} fj_int8_scratch;
+
+struct fj_int8_engine {
+    int layers;
+    int trained; /* images of the last step of training */
+    fj_int8_layer layer[FJ_MOST_LAYERS];
+    const fj_int8_kernels *kernels;
+    fj_pool *pool;
+    fj_int8_scratch *scratch; /* of each thread */
+    int8_t *logits;           /* [batch][classes] */
+    int32_t *sums;            /* of the layer at work */
+    int32_t *gradient;        /* of the layer at work */
+    int8_t *turned;           /* weights of the layer at work, packed for the way back */
+    int32_t *turned_start;
+    int8_t *groups; /* errors of a few pixels, packed, and what their sums begin with */
+    int32_t *groups_start;
+    uint8_t *blank; /* a pixel of zeros */
+    void *block[8 * FJ_MOST_LAYERS];
+    int blocks;
+};
+
+/* Steps of four pixels that a gradient takes in at a time, and tiles of rows whose inputs are interleaved together. */
+#define FJ_INT8_GROUPS 128
+#define FJ_INT8_ROW_TILES 8
+
+static inline size_t fj_round_up(size_t x, size_t to) {
+    return (x + to - 1) / to * to;
+}
+
+/* Products over the engine's `batch`. Each gives the largest magnitude among its sums. */
+uint32_t fj_int8_sum_forward(fj_int8_engine *engine, fj_int8_layer *layer, int batch);
+uint32_t fj_int8_sum_back(fj_int8_engine *engine, const fj_int8_layer *layer, int batch);
+uint32_t fj_int8_sum_gradient(fj_int8_engine *engine, const fj_int8_layer *layer, int batch);
+
+/* Sums -> the next layer's input (or the logits), with ReLU and pool. */
+void fj_int8_activate(fj_int8_engine *engine, int layer, int batch, const fj_int8_rounding *how);
+/* Sums of the error of a layer's input -> the error of the sums of the layer before it. */
+void fj_int8_pass_back(fj_int8_engine *engine, int layer, int batch, const fj_int8_rounding *how);
+/* A batch's images to the first layer's input; errors of the logits to the last layer's. */
+void fj_int8_take_input(fj_int8_engine *engine, const int8_t *input, int batch);
+void fj_int8_take_error(fj_int8_engine *engine, const int8_t *errors, int batch);
+
+/* Integer cross-entropy: 128 (softmax - one-hot), rounded to int8, for [batch][classes] mantissas. */
+void fj_int8_loss_error(const int8_t *logits, int exponent, const int32_t *labels, int batch, int classes,
+                        const fj_int8_rounding *how, int8_t *errors);
+/* The mean cross-entropy in floats, and how many labels have the largest logit. */
+int fj_int8_judge(const int8_t *logits, int exponent, const int32_t *labels, int batch, int classes, float *loss);
+
+#endif

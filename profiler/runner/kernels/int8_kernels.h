@@ -1,0 +1,77 @@
+/* What a path (an instruction set) offers to the INT8 engine: products of tiles, and passes over rows.
+ *
+ * A product has two operands. The first holds activations or errors, four values in a row, spread to all lanes; paths
+ * with vpdpbusd keep them as value ^ 0x80 (`bias`), which adds 128 times the second operand's sum, and `start` takes
+ * that away again. The second is packed as [steps of 4 values][columns][4]. */
+#ifndef FJ_INT8_KERNELS_H
+#define FJ_INT8_KERNELS_H
+
+#include <stddef.h>
+
+#include "fedjoule.h"
+
+/* How sums become mantissas. */
+typedef struct {
+    fj_rounding rounding;
+    int shift;
+    uint32_t key; /* of stochastic rounding */
+} fj_int8_rounding;
+
+#define FJ_MOST_ROWS 16
+#define FJ_MOST_COLUMNS 64
+/* Bytes behind every buffer that whole vectors may touch. */
+#define FJ_SLACK 512
+
+typedef struct {
+    int rows, columns; /* of a tile */
+    int steps;         /* of 4 values, multiplied at a time: counts of steps are multiples of it */
+    uint8_t bias;
+
+    /* out[row][column] = start[column] + sum over `runs` runs of `steps` steps: row[r] + run * line is where a row's
+     * run begins. Gives the largest magnitude. Rows from `used` on must be copies of a used one; they are not stored. */
+    uint32_t (*multiply)(const uint8_t *const *row, int used, size_t line, int runs, size_t steps, const int8_t *packed,
+                         const int32_t *start, int32_t *out, size_t stride);
+    /* The same for a gradient: row r's 4 values of a step are at x + 4 * r, those of the next step x_step further.
+     * Adds to what `out` holds unless `fresh`. */
+    uint32_t (*accumulate)(const uint8_t *x, size_t x_step, int used, size_t steps, const int8_t *packed,
+                           const int32_t *start, int fresh, int32_t *out, size_t stride);
+    /* start[column] = - bias * sum of the column. */
+    void (*begin)(const int8_t *packed, size_t steps, int32_t *start);
+
+    /* Weights [rows][stride] of `runs` times `run` rows -> one tile of columns, `steps` steps a run. */
+    void (*pack)(const int8_t *weights, size_t stride, int runs, size_t run, size_t steps, int8_t *packed);
+    /* The same of turned weights, for errors: `used` rows become columns, 4 `quads` values of each are read. */
+    void (*pack_turned)(const int8_t *weights, size_t stride, int used, size_t quads, int8_t *packed);
+    /* out[i][j] = row[j][i] ^ flip, for j < 4 and i < count; may write up to 60 bytes more. */
+    void (*interleave)(const uint8_t *const row[4], size_t count, uint8_t flip, uint8_t *out);
+
+    /* Rows of `channels` sums, `stride` apart: mantissas at the same distance, negative ones as 0 if `relu`. `place` is
+     * the first one's place in the tensor without gaps. */
+    void (*rescale)(const int32_t *sums, size_t pixels, size_t stride, size_t channels, int relu,
+                    const fj_int8_rounding *how, size_t place, int8_t *out);
+    /* The largest of each 2x2 window of two rows of pixels, and the first place (0 to 3) that holds it. */
+    void (*pool)(const int8_t *upper, const int8_t *lower, size_t pixels, size_t stride, int8_t *out, uint8_t *winner);
+    /* Copies, with value ^ flip. */
+    void (*put)(const int8_t *from, size_t count, uint8_t flip, uint8_t *to);
+    /* Errors where `active` (biased) is positive, else 0. */
+    void (*mask)(const uint8_t *active, size_t count, int8_t *errors);
+    /* Errors of one pooled pixel to the winners' places in the four pixels of its window; 0 (biased) elsewhere. */
+    void (*unpool)(const int8_t *errors, const uint8_t *winner, size_t count, uint8_t *const to[4]);
+    /* weights <- clip(weights - rounded gradient); row r, column c has the place `place` + r + c * apart. */
+    void (*update)(const int32_t *gradient, size_t rows, size_t columns, const fj_int8_rounding *how, size_t place,
+                   size_t apart, int8_t *weights);
+    int (*quantize)(const float *x, size_t count, int8_t *mantissas);
+} fj_int8_kernels;
+
+extern const fj_int8_kernels fj_int8_scalar;
+extern const fj_int8_kernels fj_int8_avx2;
+extern const fj_int8_kernels fj_int8_avx512;
+extern const fj_int8_kernels fj_int8_vnni;
+extern const fj_int8_kernels fj_int8_neon;
+extern const fj_int8_kernels fj_int8_dotprod;
+extern const fj_int8_kernels fj_int8_i8mm;
+
+/* The kernels of a path; those of FJ_SCALAR if this build has none. */
+const fj_int8_kernels *fj_int8_kernels_of(fj_path path);
+
+#endif
