@@ -11,6 +11,9 @@
 const fj_int8_kernels *fj_int8_kernels_of(fj_path path) {
     static const fj_int8_kernels *const kernels[FJ_PATHS] = {
         [FJ_SCALAR] = &fj_int8_scalar,
+#if defined(FJ_X86)
+        [FJ_VNNI] = &fj_int8_vnni,
+#endif
     };
     return kernels[path] && fj_path_works(path) ? kernels[path] : &fj_int8_scalar;
 }

@@ -12,6 +12,7 @@
 #define STEPS 1
 #define PAIR 1
 #define BIAS 0
+#define INLINE static inline
 
 typedef struct {
     int32_t at[LANES];
@@ -22,26 +23,26 @@ typedef struct {
 } Spread;
 typedef const int8_t *Cell;
 
-static inline Vec vec_load(const int32_t *from) {
+INLINE Vec vec_load(const int32_t *from) {
     Vec x;
     memcpy(&x, from, sizeof x);
     return x;
 }
 
-static inline void vec_store(int32_t *to, Vec x) {
+INLINE void vec_store(int32_t *to, Vec x) {
     memcpy(to, &x, sizeof x);
 }
 
-static inline Vec vec_zero(void) {
+INLINE Vec vec_zero(void) {
     return (Vec){{0}};
 }
 
-static inline Vec vec_add(Vec a, Vec b) {
+INLINE Vec vec_add(Vec a, Vec b) {
     for (int i = 0; i < LANES; i++) a.at[i] += b.at[i];
     return a;
 }
 
-static inline Vec vec_most(Vec most, Vec x) {
+INLINE Vec vec_most(Vec most, Vec x) {
     for (int i = 0; i < LANES; i++) {
         int32_t a = x.at[i] < 0 ? -x.at[i] : x.at[i];
         most.at[i] = a > most.at[i] ? a : most.at[i];
@@ -49,7 +50,7 @@ static inline Vec vec_most(Vec most, Vec x) {
     return most;
 }
 
-static inline uint32_t vec_reduce(Vec x) {
+INLINE uint32_t vec_reduce(Vec x) {
     int32_t most = 0;
     for (int i = 0; i < LANES; i++) most = x.at[i] > most ? x.at[i] : most;
     return (uint32_t)most;
@@ -58,19 +59,19 @@ static inline uint32_t vec_reduce(Vec x) {
 #define sum_zero vec_zero
 #define sum_row(sum, row) (sum)
 
-static inline Cell cell_load(const int8_t *from, size_t next) {
+INLINE Cell cell_load(const int8_t *from, size_t next) {
     (void)next;
     return from;
 }
 
-static inline Spread spread_load(const uint8_t *const *row, size_t at, size_t step) {
+INLINE Spread spread_load(const uint8_t *const *row, size_t at, size_t step) {
     (void)step;
     Spread x;
     for (int j = 0; j < 4; j++) x.at[j] = (int8_t)row[0][at + (size_t)j];
     return x;
 }
 
-static inline Sum dot(Sum sum, Spread a, Cell b) {
+INLINE Sum dot(Sum sum, Spread a, Cell b) {
     for (int i = 0; i < LANES; i++)
         for (int j = 0; j < 4; j++) sum.at[i] += a.at[j] * b[4 * i + j];
     return sum;

@@ -6,9 +6,9 @@
  *   Cell: packed values of LANES columns and STEPS steps   cell_load(first step, bytes to the next)
  *   Spread: the same values of PAIR rows for all lanes     spread_load(rows, at, bytes to the next step)
  *   dot(Sum, Spread, Cell) -> Sum
+ * and INLINE, what such functions begin with.
  */
 #define COLUMNS (VECTORS * LANES)
-#define INLINE static inline __attribute__((always_inline))
 
 INLINE void sum_up(Sum sum[ROWS / PAIR][VECTORS], const uint8_t *const row[ROWS], size_t at, size_t step, size_t steps,
                    const int8_t *packed) {
