@@ -20,12 +20,12 @@ static inline float exp_below_zero(float x) {
 }
 
 int fj_float_loss(const float *logits, const int32_t *labels, int batch, int classes, size_t stride, float *gradient,
-                  float *loss) {
+                  size_t gradient_stride, float *loss) {
     double total = 0.0;
     int right = 0;
     for (int n = 0; n < batch; n++) {
         const float *z = logits + (size_t)n * stride;
-        float *g = gradient + (size_t)n * stride;
+        float *g = gradient + (size_t)n * gradient_stride;
         float largest = z[0], sum = 0.0f;
         int best = 0;
         for (int o = 1; o < classes; o++) {

@@ -5,9 +5,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Writes the gradient (softmax - one-hot) / batch; rows of both are `stride` floats apart. Returns how many were right:
+/* Writes the gradient (softmax - one-hot) / batch; rows are a stride apart. Returns how many were right:
  * the first of the largest logits is the answer. The mean loss goes to `loss` if it is not NULL. */
 int fj_float_loss(const float *logits, const int32_t *labels, int batch, int classes, size_t stride, float *gradient,
-                  float *loss);
+                  size_t gradient_stride, float *loss);
 
 #endif

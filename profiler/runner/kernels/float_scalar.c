@@ -185,7 +185,7 @@ int fj_scalar_train(fj_float_scalar *engine, const float *input, const int32_t *
                     float *loss) {
     Layer *last = &engine->layer[engine->layers - 1];
     const float *logits = fj_scalar_forward(engine, input, batch);
-    int right = fj_float_loss(logits, labels, batch, last->shape.out_c, last->outs, last->d_out, loss);
+    int right = fj_float_loss(logits, labels, batch, last->shape.out_c, last->outs, last->d_out, last->outs, loss);
     for (int i = engine->layers - 1; i >= 0; i--) backward(&engine->layer[i], batch, i == 0);
     for (Layer *at = engine->layer; at <= last; at++) {
         for (size_t i = 0; i < at->shape.weights; i++) at->weights[i] -= learning_rate * at->gradient[i];

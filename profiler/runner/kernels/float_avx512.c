@@ -1,0 +1,43 @@
+#include "cpu.h"
+#include "float_layer.h"
+
+#if defined(FJ_X86)
+#include <immintrin.h>
+#include <string.h>
+
+FJ_TARGET_PUSH(FJ_ISA_AVX512)
+
+#define LANES 16
+#define NARROW 12 /* places of a tile of one or two vectors of channels: 24 sums, two weights and an input */
+#define WIDE 8    /* of a tile of three */
+#define TILE_VECTORS 3
+#define FULL_ROWS 4
+#define FULL_IMAGES 5
+
+typedef float Vec __attribute__((vector_size(64)));
+typedef int32_t Lanes __attribute__((vector_size(64)));
+typedef unsigned char Bytes __attribute__((vector_size(16)));
+
+static inline Vec larger(Vec a, Vec b) {
+    return _mm512_max_ps(a, b);
+}
+
+static inline float sum_of(Vec a) {
+    return _mm512_reduce_add_ps(a);
+}
+
+static inline Vec load_some(const float *from, int count) {
+    return _mm512_maskz_loadu_ps((__mmask16)((1u << count) - 1), from);
+}
+
+static inline void store_some(float *to, Vec a, int count) {
+    _mm512_mask_storeu_ps(to, (__mmask16)((1u << count) - 1), a);
+}
+
+#include "float_conv.h"
+#include "float_full.h"
+
+const fj_float_kernels fj_float_avx512 = KERNELS;
+
+FJ_TARGET_POP
+#endif

@@ -1,0 +1,311 @@
+/* Convolutions, for the vectors of the file that includes this: forward, the error of the input, the weights' gradient.
+ *
+ * All three are one product: a tile of places by one to three vectors of channels, kept in registers over a whole sum.
+ * No sum is split between threads, so the results do not depend on their number.
+ */
+#define INLINE static inline __attribute__((always_inline))
+#define MOST_SUMS 24
+
+INLINE Vec load(const float *from) {
+    Vec a;
+    memcpy(&a, from, sizeof a);
+    return a;
+}
+
+INLINE void store(float *to, Vec a) {
+    memcpy(to, &a, sizeof a);
+}
+
+INLINE Vec select(Lanes mask, Vec a) {
+    return (Vec)((Lanes)a & mask);
+}
+
+/* Places one after the other, image after image. */
+typedef struct {
+    size_t image;
+    int place, places;
+} Cursor;
+
+INLINE Cursor cursor(int m, int places) {
+    return (Cursor){(size_t)(m / places), m % places, places};
+}
+
+INLINE void advance(Cursor *at, int by) {
+    at->place += by;
+    while (at->place >= at->places) at->place -= at->places, at->image++;
+}
+
+INLINE float *where(const fj_field *field, const Cursor *at) {
+    return field->data + at->image * field->image + field->at[at->place];
+}
+
+/* sum[i][j] += the runs of place i times the block's weights, for `mr` places and `nv` vectors of channels. */
+INLINE void multiply(Vec *sum, int mr, int nv, const float *const *in, int rows, size_t row, int run, const float *w) {
+    for (int ky = 0; ky < rows; ky++) {
+        size_t from = (size_t)ky * row, end = from + (size_t)run;
+        for (size_t k = from; k < end; k++, w += nv * LANES) {
+            Vec of[TILE_VECTORS];
+            for (int j = 0; j < nv; j++) of[j] = load(w + j * LANES);
+            for (int i = 0; i < mr; i++) {
+                for (int j = 0; j < nv; j++) sum[i * nv + j] += in[i][k] * of[j];
+            }
+        }
+    }
+}
+
+/* The first inputs of `mr` places; those past the end repeat the first. */
+INLINE void gather(const float **in, int mr, const fj_field *field, Cursor at, int count) {
+    for (int i = 0; i < mr; i++) {
+        in[i] = i < count ? where(field, &at) : in[0];
+        advance(&at, 1);
+    }
+}
+
+/* The last vector of a block may have fewer channels than lanes. */
+INLINE void store_channels(float *to, const Vec *sum, int nv, int last) {
+    for (int j = 0; j < nv - 1; j++) store(to + j * LANES, sum[j]);
+    if (last == LANES) store(to + (nv - 1) * LANES, sum[nv - 1]);
+    else store_some(to + (nv - 1) * LANES, sum[nv - 1], last);
+}
+
+INLINE int channels_of_last(int channels, int first, int nv) {
+    int left = channels - first - (nv - 1) * LANES;
+    return left < LANES ? left : LANES;
+}
+
+/* ReLU of a window's largest place; the first of equals wins. */
+INLINE void pool(const Vec *sum, int nv, Vec *most, unsigned char *winner) {
+    for (int j = 0; j < nv; j++) {
+        Vec best = sum[j];
+        Lanes which = {0};
+        for (int d = 1; d < 4; d++) {
+            Lanes more = sum[d * nv + j] > best;
+            which = (which & ~more) | (d & more);
+            best = larger(sum[d * nv + j], best);
+        }
+        most[j] = larger(best, (Vec){0});
+        Bytes bytes = __builtin_convertvector(which, Bytes);
+        memcpy(winner + j * LANES, &bytes, sizeof bytes);
+    }
+}
+
+INLINE void forward_tile(const fj_float_layer *at, int mr, int nv, int first, const float *w, int m, int end) {
+    int count = end - m < mr ? end - m : mr, last = channels_of_last(at->shape.out_c, first, nv);
+    const float *in[NARROW];
+    Vec sum[MOST_SUMS], most[TILE_VECTORS];
+    gather(in, mr, &at->input, cursor(m, at->places), count);
+    for (int j = 0; j < nv; j++) {
+        for (int i = 0; i < mr; i++) sum[i * nv + j] = load(at->bias + first + j * LANES);
+    }
+    multiply(sum, mr, nv, in, at->shape.kernel, at->row, at->run, w);
+    if (at->shape.pool) {
+        Cursor to = cursor(m / 4, at->cells);
+        for (int i = 0; i < mr; i += 4, advance(&to, 1)) {
+            if (i >= count) break;
+            size_t cell = to.image * (size_t)at->cells + (size_t)to.place;
+            pool(sum + i * nv, nv, most, at->winner + cell * (size_t)at->channels + first);
+            store_channels(where(&at->out, &to) + first, most, nv, last);
+        }
+        return;
+    }
+    Cursor to = cursor(m, at->cells);
+    for (int i = 0; i < mr; i++, advance(&to, 1)) {
+        if (i >= count) break;
+        for (int j = 0; j < nv; j++) most[j] = larger(sum[i * nv + j], (Vec){0});
+        store_channels(where(&at->out, &to) + first, most, nv, last);
+    }
+}
+
+/* A piece of the places: whole tiles of four. */
+INLINE void piece(int places, int chunk, int chunks, int *begin, int *end) {
+    int size = ((places + chunks - 1) / chunks + 11) / 12 * 12;
+    *begin = chunk * size < places ? chunk * size : places;
+    *end = *begin + size < places ? *begin + size : places;
+}
+
+static void conv_forward(void *context, int task, int thread) {
+    const fj_float_layer *at = context;
+    int first = task / at->chunks * at->width, begin, end;
+    int width = at->channels - first < at->width ? at->channels - first : at->width;
+    const float *w = at->weights + (size_t)first * fj_fan_in(&at->shape);
+    (void)thread;
+    piece(at->places * at->batch, task % at->chunks, at->chunks, &begin, &end);
+    if (width == LANES) {
+        for (int m = begin; m < end; m += NARROW) forward_tile(at, NARROW, 1, first, w, m, end);
+    } else if (width == 2 * LANES) {
+        for (int m = begin; m < end; m += NARROW) forward_tile(at, NARROW, 2, first, w, m, end);
+    } else {
+        for (int m = begin; m < end; m += WIDE) forward_tile(at, WIDE, 3, first, w, m, end);
+    }
+}
+
+/* Turned and with inputs and outputs exchanged: ky, kx, output channel, then the block's input channels. */
+static void flip(const fj_float_layer *at, int first, int width, float *to) {
+    int kernel = at->shape.kernel, in_c = at->shape.in_c, out_c = at->shape.out_c;
+    size_t fan_in = fj_fan_in(&at->shape);
+    memset(to, 0, (size_t)(kernel * kernel * out_c * width) * sizeof *to);
+    for (int place = 0; place < kernel * kernel; place++) {
+        size_t from = (size_t)(kernel * kernel - 1 - place) * (size_t)in_c + (size_t)first;
+        float *of_place = to + place * out_c * width;
+        for (int o = 0; o < out_c; o += at->width) {
+            int block = at->channels - o < at->width ? at->channels - o : at->width;
+            int outs = out_c - o < block ? out_c - o : block;
+            const float *w = at->weights + (size_t)o * fan_in + from * (size_t)block;
+            for (int c = 0; c < width && first + c < in_c; c++)
+                for (int k = 0; k < outs; k++) of_place[(o + k) * width + c] = w[c * block + k];
+        }
+    }
+}
+
+/* The error of the layer below, before its pool and its ReLU. */
+INLINE void error_tile(const fj_float_layer *at, int mr, int nv, int first, const float *w, int m, int end) {
+    const fj_float_layer *below = at->below;
+    int count = end - m < mr ? end - m : mr, last = channels_of_last(at->shape.in_c, first, nv);
+    const float *in[NARROW];
+    Vec sum[MOST_SUMS] = {{0}};
+    gather(in, mr, &at->back, cursor(m, below->cells), count);
+    multiply(sum, mr, nv, in, at->shape.kernel, at->error_row, at->shape.kernel * at->shape.out_c, w);
+    Cursor to = cursor(m, below->cells);
+    for (int i = 0; i < mr; i++, advance(&to, 1)) {
+        if (i >= count) break;
+        const float *x = where(&at->inner, &to) + first;
+        Vec *of = sum + i * nv;
+        for (int j = 0; j < nv; j++) of[j] = select(load(x + j * LANES) > 0.0f, of[j]);
+        float *error = below->error.data + to.image * below->error.image + first;
+        if (!below->shape.pool) {
+            store_channels(error + below->error.at[to.place], of, nv, last);
+            continue;
+        }
+        size_t cell = to.image * (size_t)below->cells + (size_t)to.place;
+        Lanes which[TILE_VECTORS];
+        for (int j = 0; j < nv; j++) {
+            Bytes bytes;
+            memcpy(&bytes, below->winner + cell * (size_t)below->channels + first + j * LANES, sizeof bytes);
+            which[j] = __builtin_convertvector(bytes, Lanes);
+        }
+        for (int d = 0; d < 4; d++) {
+            Vec won[TILE_VECTORS];
+            for (int j = 0; j < nv; j++) won[j] = select(which[j] == d, of[j]);
+            store_channels(error + below->error.at[4 * to.place + d], won, nv, last);
+        }
+    }
+}
+
+static void conv_error(void *context, int task, int thread) {
+    const fj_float_layer *at = context;
+    int first = task / at->chunks * at->back_width, begin, end;
+    int all = at->below->channels, width = all - first < at->back_width ? all - first : at->back_width;
+    float *w = at->scratch[thread];
+    piece(at->below->cells * at->batch, task % at->chunks, at->chunks, &begin, &end);
+    if (begin == end) return;
+    flip(at, first, width, w);
+    if (width == LANES) {
+        for (int m = begin; m < end; m += NARROW) error_tile(at, NARROW, 1, first, w, m, end);
+    } else if (width == 2 * LANES) {
+        for (int m = begin; m < end; m += NARROW) error_tile(at, NARROW, 2, first, w, m, end);
+    } else {
+        for (int m = begin; m < end; m += WIDE) error_tile(at, WIDE, 3, first, w, m, end);
+    }
+}
+
+/* What becomes of a sum over one group of places. */
+typedef struct {
+    int first, last; /* of the groups */
+    float rate;
+} Group;
+
+INLINE void learn(float *w, float *gradient, Vec sum, Group group) {
+    if (!group.first) sum += load(gradient);
+    if (group.last) store(w, load(w) - group.rate * sum);
+    else store(gradient, sum);
+}
+
+/* The gradient of `mr` neighbours of a run, for the places in `in` with their errors side by side in `error`. */
+INLINE void gradient_tile(int mr, int nv, const float *const *in, size_t from, const float *error, int count, float *w,
+                          float *gradient, int rest, Group group) {
+    Vec sum[MOST_SUMS] = {{0}};
+    for (int m = 0; m < count; m++, error += nv * LANES) {
+        const float *x = in[m] + from;
+        Vec of[TILE_VECTORS];
+        for (int j = 0; j < nv; j++) of[j] = load(error + j * LANES);
+        for (int i = 0; i < mr; i++) {
+            for (int j = 0; j < nv; j++) sum[i * nv + j] += x[i] * of[j];
+        }
+    }
+    for (int i = 0; i < mr; i++) {
+        if (i >= rest) break;
+        for (int j = 0; j < nv; j++) learn(w + (i * nv + j) * LANES, gradient + (i * nv + j) * LANES, sum[i * nv + j], group);
+    }
+}
+
+/* Places m to m + count of a block of channels: their inputs, and their errors packed side by side. */
+INLINE void pack_errors(const fj_float_layer *at, int nv, int first, int m, int count, const float **in, float *to) {
+    int last = channels_of_last(at->shape.out_c, first, nv);
+    Cursor from = cursor(m, at->places);
+    for (int i = 0; i < count; i++, advance(&from, 1), to += nv * LANES) {
+        const float *error = where(&at->error, &from) + first;
+        in[i] = where(&at->input, &from);
+        for (int j = 0; j < nv - 1; j++) store(to + j * LANES, load(error + j * LANES));
+        store(to + (nv - 1) * LANES, load_some(error + (nv - 1) * LANES, last));
+    }
+}
+
+INLINE void gradient_block(const fj_float_layer *at, int mr, int nv, int first, int chunk, float *errors) {
+    const float *in[FJ_PLACES];
+    int all = at->places * at->batch, tiles = (at->run + mr - 1) / mr, jobs = tiles * at->shape.kernel;
+    int begin = (int)((long)jobs * chunk / at->chunks), end = (int)((long)jobs * (chunk + 1) / at->chunks);
+    size_t block = (size_t)first * fj_fan_in(&at->shape);
+    Vec bias[TILE_VECTORS] = {{0}};
+    for (int m = 0; m < all; m += FJ_PLACES) {
+        int count = all - m < FJ_PLACES ? all - m : FJ_PLACES;
+        Group group = {m == 0, m + count == all, at->rate};
+        pack_errors(at, nv, first, m, count, in, errors);
+        for (int i = 0; i < count; i++) {
+            for (int j = 0; j < nv; j++) bias[j] += load(errors + (i * nv + j) * LANES);
+        }
+        for (int job = begin; job < end; job++) {
+            int ky = job / tiles, k = job % tiles * mr;
+            size_t to = block + (size_t)((ky * at->run + k) * nv * LANES);
+            gradient_tile(mr, nv, in, (size_t)ky * at->row + (size_t)k, errors, count, at->weights + to,
+                          at->gradient + to, at->run - k, group);
+        }
+    }
+    if (!at->learns_bias || chunk) return;
+    for (int j = 0; j < nv; j++) {
+        float *b = at->bias + first + j * LANES;
+        store(b, load(b) - at->rate * bias[j]);
+    }
+}
+
+static void conv_gradient(void *context, int task, int thread) {
+    const fj_float_layer *at = context;
+    int first = task / at->chunks * at->width, chunk = task % at->chunks;
+    int width = at->channels - first < at->width ? at->channels - first : at->width;
+    float *errors = at->scratch[thread];
+    if (width == LANES) gradient_block(at, NARROW, 1, first, chunk, errors);
+    else if (width == 2 * LANES) gradient_block(at, NARROW, 2, first, chunk, errors);
+    else gradient_block(at, WIDE, 3, first, chunk, errors);
+}
+
+/* The error of an image's flat input, as the fully connected layer above left it, to the places that it came from. */
+static void spread(void *context, int task, int thread) {
+    const fj_float_layer *at = context, *below = at->below;
+    Cursor to = {(size_t)task, 0, below->cells};
+    (void)thread;
+    for (; to.image == (size_t)task; advance(&to, 1)) {
+        const float *x = where(&at->inner, &to), *from = x - at->inner.data + at->back.data;
+        float *error = below->error.data + to.image * below->error.image;
+        size_t cell = to.image * (size_t)below->cells + (size_t)to.place;
+        for (int o = 0; o < below->channels; o += LANES) {
+            int count = channels_of_last(below->shape.out_c, o, 1);
+            Vec of = select(load_some(x + o, count) > 0.0f, load_some(from + o, count));
+            Bytes bytes = {0};
+            if (below->shape.pool) memcpy(&bytes, below->winner + cell * (size_t)below->channels + o, sizeof bytes);
+            Lanes which = __builtin_convertvector(bytes, Lanes);
+            for (int d = 0; d < (below->shape.pool ? 4 : 1); d++) {
+                int place = below->shape.pool ? 4 * to.place + d : to.place;
+                store_some(error + below->error.at[place] + o, select(which == d, of), count);
+            }
+        }
+    }
+}

@@ -1,0 +1,126 @@
+#include "float_layer.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+float *fj_float_array(size_t count) {
+    size_t bytes = ((count + FJ_SLACK) * sizeof(float) + 63) / 64 * 64;
+    float *made = aligned_alloc(64, bytes);
+    if (made) memset(made, 0, bytes);
+    return made;
+}
+
+static int whole(int count, int lanes) {
+    return (count + lanes - 1) / lanes * lanes;
+}
+
+/* Offsets of the places y, x of a field with rows of `row` floats and `c` channels, from `corner`. */
+static int32_t *raster(int h, int w, size_t row, int c, size_t corner) {
+    int32_t *at = malloc((size_t)h * (size_t)w * sizeof *at);
+    for (int p = 0; at && p < h * w; p++) at[p] = (int32_t)(corner + (size_t)(p / w) * row + (size_t)(p % w * c));
+    return at;
+}
+
+/* The same for the windows of a pool: the four places of each follow each other. */
+static int32_t *windows(int h, int w, size_t row, int c, size_t corner) {
+    int32_t *at = malloc((size_t)h * (size_t)w * 4 * sizeof *at);
+    for (int p = 0; at && p < h * w * 4; p++) {
+        int cell = p / 4, y = cell / w * 2 + p % 4 / 2, x = cell % w * 2 + p % 2;
+        at[p] = (int32_t)(corner + (size_t)y * row + (size_t)(x * c));
+    }
+    return at;
+}
+
+static int32_t *places(const fj_layer *shape, size_t row, int c, size_t corner) {
+    if (shape->pool) return windows(shape->out_h, shape->out_w, row, c, corner);
+    return raster(shape->out_h, shape->out_w, row, c, corner);
+}
+
+static int make_conv(fj_float_layer *at, size_t batch) {
+    const fj_layer *s = &at->shape;
+    int margin = at->below ? s->kernel - 1 - s->pad : 0; /* the first layer's errors go no further back */
+    size_t c = (size_t)s->in_c, o = (size_t)s->out_c, fan_in = fj_fan_in(s);
+    at->cells = s->out_h * s->out_w, at->places = s->pool ? 4 * at->cells : at->cells;
+    at->width = at->kernels->width(s->out_c), at->back_width = at->kernels->width(s->in_c);
+    at->row = (size_t)(s->in_w + 2 * s->pad) * c;
+    at->error_row = (size_t)(fj_conv_w(s) + 2 * margin) * o;
+    at->input.image = at->inner.image = at->row * (size_t)(s->in_h + 2 * s->pad);
+    at->error.image = at->back.image = at->error_row * (size_t)(fj_conv_h(s) + 2 * margin);
+    at->input.data = at->inner.data = fj_float_array(batch * at->input.image);
+    at->error.data = at->back.data = fj_float_array(batch * at->error.image);
+    at->input.at = places(s, at->row, s->in_c, 0);
+    at->inner.at = raster(s->in_h, s->in_w, at->row, s->in_c, (size_t)s->pad * (at->row + c));
+    at->error.at = places(s, at->error_row, s->out_c, (size_t)margin * (at->error_row + o));
+    at->back.at = raster(s->in_h, s->in_w, at->error_row, s->out_c, 0);
+    at->winner = s->pool ? calloc(batch * (size_t)at->cells + 1, (size_t)at->channels) : NULL;
+    at->weights = fj_float_array((size_t)at->channels * fan_in);
+    at->gradient = fj_float_array((size_t)at->channels * fan_in);
+    return at->input.data && at->error.data && at->input.at && at->inner.at && at->error.at && at->back.at &&
+           (at->winner || !s->pool) && at->weights && at->gradient;
+}
+
+static int make_full(fj_float_layer *at, size_t batch) {
+    const fj_layer *s = &at->shape;
+    at->cells = at->places = 1;
+    at->row = (size_t)whole((int)fj_fan_in(s), at->kernels->lanes);
+    at->input.image = at->inner.image = at->back.image = at->row;
+    at->error.image = (size_t)at->channels;
+    at->input.data = at->inner.data = fj_float_array(batch * at->row);
+    at->inner.at = raster(s->in_h, s->in_w, (size_t)(s->in_w * s->in_c), s->in_c, 0);
+    at->error.at = calloc(1, sizeof *at->error.at);
+    at->error.data = fj_float_array(batch * at->error.image);
+    if (at->below && at->below->shape.kind == FJ_FC) at->back.data = at->below->error.data; /* rows as long as these */
+    else at->back.data = at->own_back = fj_float_array(batch * at->row);
+    at->scaled = fj_float_array(batch * at->row);
+    at->weights = fj_float_array((size_t)whole(s->out_c, FJ_ROWS) * at->row);
+    return at->input.data && at->inner.at && at->error.at && at->error.data && at->back.data && at->scaled &&
+           at->weights;
+}
+
+int fj_float_layer_make(fj_float_layer *at, const fj_layer *shape, const fj_float_kernels *kernels, int batch, int bias,
+                        int threads, fj_float_layer *below) {
+    memset(at, 0, sizeof *at);
+    at->shape = *shape, at->kernels = kernels, at->below = below, at->learns_bias = bias;
+    at->chunks = threads > 1 ? threads * 2 : 1;
+    at->channels = whole(shape->out_c, kernels->lanes);
+    at->run = shape->kernel * shape->in_c;
+    at->bias = fj_float_array((size_t)at->channels);
+    if (!at->bias || !(shape->kind == FJ_CONV ? make_conv(at, (size_t)batch) : make_full(at, (size_t)batch))) return -1;
+    if (below) below->out = at->inner;
+    return 0;
+}
+
+void fj_float_layer_free(fj_float_layer *at) {
+    void *held[] = {at->input.data, at->input.at, at->inner.at, at->error.data, at->error.at, at->back.at,
+                    at->own_back,   at->winner,   at->weights,  at->bias,       at->gradient, at->scaled};
+    for (size_t i = 0; i < sizeof held / sizeof held[0]; i++) free(held[i]);
+}
+
+size_t fj_float_layer_scratch(const fj_float_layer *at) {
+    if (at->shape.kind == FJ_FC) return 0;
+    size_t flipped = (size_t)at->back_width * (size_t)(at->shape.kernel * at->shape.kernel * at->shape.out_c);
+    size_t packed = (size_t)at->width * FJ_PLACES;
+    return flipped > packed ? flipped : packed;
+}
+
+/* Where weight `i` of output `o` is. */
+static size_t place_of(const fj_float_layer *at, int o, size_t i) {
+    if (at->shape.kind == FJ_FC) return (size_t)o * at->row + i;
+    int first = o / at->width * at->width; /* of its block; the last block may be narrower */
+    int width = at->channels - first < at->width ? at->channels - first : at->width;
+    return (size_t)first * fj_fan_in(&at->shape) + i * (size_t)width + (size_t)(o - first);
+}
+
+void fj_float_layer_set(fj_float_layer *at, const float *weights) {
+    size_t fan_in = fj_fan_in(&at->shape);
+    for (int o = 0; o < at->shape.out_c; o++)
+        for (size_t i = 0; i < fan_in; i++) at->weights[place_of(at, o, i)] = *weights++;
+    if (at->learns_bias) memcpy(at->bias, weights, (size_t)at->shape.out_c * sizeof *weights);
+}
+
+void fj_float_layer_get(const fj_float_layer *at, float *weights) {
+    size_t fan_in = fj_fan_in(&at->shape);
+    for (int o = 0; o < at->shape.out_c; o++)
+        for (size_t i = 0; i < fan_in; i++) *weights++ = at->weights[place_of(at, o, i)];
+    if (at->learns_bias) memcpy(weights, at->bias, (size_t)at->shape.out_c * sizeof *weights);
+}

@@ -1,0 +1,83 @@
+/* Layers of the fast FP32 engine: where their numbers lie, and what a set of vector kernels offers.
+ *
+ * Activations are NHWC and zero-padded as the layer that reads them needs it, so that the inputs of an output are
+ * `kernel` runs of kernel * channels neighbours. Weights of a convolution are packed in blocks of output channels:
+ * block, ky, run, channel of the block. Those of a fully connected layer are rows, padded to whole vectors.
+ */
+#ifndef FJ_FLOAT_LAYER_H
+#define FJ_FLOAT_LAYER_H
+
+#include "model.h"
+
+#define FJ_SLACK 64   /* floats behind every buffer: what may be read past its end, never used */
+#define FJ_PLACES 256 /* places of one sum of a weight's gradient */
+#define FJ_ROWS 4     /* rows of weights that a fully connected layer takes at once */
+#define FJ_FULL_TASK 32 /* outputs of a fully connected layer's task, forward */
+#define FJ_COLUMNS 256  /* inputs of one on the way back */
+
+/* A tensor of images; place p of image n begins at data[n * image + at[p]]. */
+typedef struct {
+    float *data;
+    size_t image;
+    int32_t *at;
+} fj_field;
+
+typedef struct fj_float_kernels fj_float_kernels;
+
+typedef struct fj_float_layer {
+    fj_layer shape;
+    const fj_float_kernels *kernels;
+    struct fj_float_layer *below; /* NULL for the first */
+    int batch;                    /* of the present step */
+    float rate;
+    int channels;     /* output channels, in whole vectors */
+    int width;        /* of a block of them */
+    int back_width;   /* of a block of input channels */
+    int chunks;       /* pieces that places or columns are cut into, so that every thread has work */
+    int run;          /* convolution: kernel * input channels, neighbours in memory */
+    int places;       /* of an image before the pool: those that the pool takes, in windows of four */
+    int cells;        /* of an image after the pool */
+    size_t row;       /* floats of an input row; of a row of weights and of an input if fully connected */
+    size_t error_row; /* floats of a row of errors */
+    fj_field input;   /* at: the first input of each place */
+    fj_field inner;   /* the same tensor without its padding: what the layer below writes, by rows */
+    fj_field error;   /* of the output before the pool, padded for the way back; at: as in `input` */
+    fj_field back;    /* the same tensor; at: the first of the errors that each input took part in */
+    float *own_back;  /* fully connected: the error of its input, unless the layer below keeps it */
+    unsigned char *winner; /* which of its four each pooled value is; [image, cell, channels] */
+    float *weights, *bias; /* the bias is there, as zeros, even if the network has none */
+    float *gradient;       /* convolution: a sum over several groups of places */
+    float *scaled;         /* fully connected: -rate * input */
+    float *const *scratch; /* a room for each thread */
+    int learns_bias;
+    fj_field out; /* `inner` of the next layer, or the logits */
+} fj_float_layer;
+
+/* The kernels of a path. Every task takes the layer as its context. */
+struct fj_float_kernels {
+    int lanes;
+    int (*width)(int channels); /* of a block of that many output channels */
+    void (*conv_forward)(void *layer, int task, int thread);
+    void (*conv_error)(void *layer, int task, int thread);
+    void (*conv_gradient)(void *layer, int task, int thread);
+    void (*full_forward)(void *layer, int task, int thread);
+    void (*full_backward)(void *layer, int task, int thread);
+    void (*spread)(void *layer, int task, int thread); /* the error of a fully connected layer's input: one image */
+};
+
+extern const fj_float_kernels fj_float_avx512, fj_float_avx2, fj_float_neon;
+
+/* Makes a layer; weights are zeros. Returns 0, or -1 if memory is short. `scratch` gets its pointer later. */
+int fj_float_layer_make(fj_float_layer *at, const fj_layer *shape, const fj_float_kernels *kernels, int batch, int bias,
+                        int threads, fj_float_layer *below);
+void fj_float_layer_free(fj_float_layer *at);
+size_t fj_float_layer_scratch(const fj_float_layer *at); /* floats that each thread needs */
+void fj_float_layer_set(fj_float_layer *at, const float *weights);
+void fj_float_layer_get(const fj_float_layer *at, float *weights);
+float *fj_float_array(size_t count); /* zeros, aligned to 64 bytes, with slack; NULL if memory is short */
+
+static inline int fj_blocks(int channels, int width) {
+    return (channels + width - 1) / width;
+}
+
+#endif
