@@ -1,5 +1,6 @@
 """The build: C sources to a program or the library, once for each content, kept in the user's cache folder."""
 
+import errno
 import fcntl
 import hashlib
 import json
@@ -37,6 +38,7 @@ _ENDINGS = (".c", ".h")
 _RECORD = "built.json"
 _ASIDE = "building-"
 _LONGEST_S = 900.0
+_FULL = re.compile(rb"NoSpaceLeft|No space left")
 _COLOUR = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 
 
@@ -105,7 +107,11 @@ def compiled(recipe: Recipe, compiler: Compiler, tell: Tell | None = None) -> Pa
 def cache_folder() -> Path:
     """Return where built things are kept. It may be deleted at any time; what is missing is built again."""
     given = os.environ.get("XDG_CACHE_HOME", "")
-    base = Path(given) if os.path.isabs(given) else Path.home() / ".cache"
+    try:
+        base = Path(given) if os.path.isabs(given) else Path.home() / ".cache"
+    except RuntimeError as error:
+        message = "this user has no home folder to keep built programs in; set XDG_CACHE_HOME to a folder"
+        raise ValueError(message) from error
     return base / "fedjoule" / "native"
 
 
@@ -246,6 +252,8 @@ def _run(words: Sequence[str], folder: Path, variables: dict[str, str], recipe: 
                 os.killpg(process.pid, signal.SIGKILL)
             raise
     if process.returncode != 0 or not (folder.parent / "made" / recipe.name).is_file():
+        if _FULL.search(said):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         message = f"building {recipe.what} failed (exit code {process.returncode}):\n" + "\n".join(_first(said))
         raise ValueError(message)
 
@@ -254,5 +262,5 @@ def _first(said: bytes) -> list[str]:
     """Return the compiler's first lines of errors, or its first lines if none is an error, safe to print."""
     lines = [_COLOUR.sub("", line) for line in said[: 1 << 20].decode(errors="replace").splitlines()]
     lines = [printable(line, 300) for line in lines if line.strip()]
-    errors = [line for line in lines if "error" in line.lower()]
+    errors = [line for line in lines if "error:" in line]
     return (errors or lines or ["the compiler said nothing"])[:8]

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from profiler.native.build import LIBRARY, built, built_library
+from profiler.native.build import LIBRARY, built, built_library, cache_folder
 from profiler.native.compiler import Compiler, CompilerMissing, find_compiler
 from profiler.native.target import TARGETS
 
@@ -225,6 +225,17 @@ def test_a_cache_that_cannot_be_written_says_so(
         built("runner", PHONE, find_compiler(actor().path), sources=sources)
 
 
+@pytest.mark.parametrize("given", ["", "relative/folder"])
+def test_the_cache_is_the_users(given: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", given)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert cache_folder() == tmp_path / ".cache" / "fedjoule" / "native"
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr(os, "getuid", lambda: 4_000_000_000)
+    with pytest.raises(ValueError, match="no home folder"):
+        cache_folder()
+
+
 def test_what_lies_in_a_read_only_cache_is_used(cache: Path, sources: Path, actor: Callable[..., Any]) -> None:
     made = actor()
     path = built("runner", PHONE, find_compiler(made.path), sources=sources)
@@ -261,6 +272,13 @@ def test_a_full_disk_says_so_and_leaves_nothing(cache: Path, sources: Path, acto
     failed = "ValueError: building runner for aarch64-android failed"
     assert set(faults) == {full, failed}
     assert len(faults) == size_kib // 4 - 1
+
+
+def test_a_compiler_that_runs_out_of_disk_is_understood(cache: Path, sources: Path, actor: Callable[..., Any]) -> None:
+    made = actor(more="echo 'warning: unable to write cached code: NoSpaceLeft'; exit 1")
+    with pytest.raises(ValueError, match="No space left on device; set XDG_CACHE_HOME"):
+        built("runner", PHONE, find_compiler(made.path), sources=sources)
+    assert entries(cache) == set()
 
 
 def quoted(value: object) -> str:
