@@ -10,7 +10,8 @@ trap 'rm -rf "$folder"' EXIT
 cd "$folder"
 "$folder/venv/bin/fedjoule" tables --check >"$folder/printed"
 "$folder/venv/bin/fedjoule" tables --out "$folder/out" >/dev/null
-"$folder/venv/bin/fedjoule" pipeline --scenario xiaomi10_cifar10 --out "$folder/pipeline" | grep -q 'overlap saves 27.4 of 424.4 ms (6.5 %)'
+"$folder/venv/bin/fedjoule" pipeline --scenario xiaomi10_cifar10 --out "$folder/pipeline" >"$folder/said"
+grep -q 'overlap saves 27.4 of 424.4 ms (6.5 %)' "$folder/said"
 found=$(grep -c '36 cells: 34 within rounding, 2 truncated.' "$folder/printed")
 [ "$found" = 2 ] || { echo "wheel: Table 4 is not reproduced for both readings"; exit 1; }
 "$folder/venv/bin/fedjoule" devices >"$folder/devices"
