@@ -1,6 +1,7 @@
 #!/bin/bash
 # Proves the profiler's links against programs that are not ours, and says in its last line what ran and what did not.
-# Installs and builds what is missing if it may: Debian's adb, Android's adbd from Debian's source package, adbkit.
+# Installs and builds what is missing if it may: Debian's adb, Android's adbd from Debian's source package, adbkit, and
+# what a namespaced phone is made of.
 # Fails only if something that ran failed. Running it again is quick: what was built stays in the user's cache.
 set -u -o pipefail
 cd "$(dirname "$0")/../.."
@@ -78,13 +79,25 @@ get_adbkit() {
         reason[adbkit]='npm could not install it'
 }
 
+get_phone() {
+    local program missing=
+    for program in mksh toybox qemu-aarch64-static; do command -v $program >/dev/null || missing+=" $program"; done
+    [ -n "$missing" ] || return
+    if ! may_install; then reason[namespaced_phone]="${missing# } not found, and only root can install them"; return; fi
+    say 'installing mksh, toybox and qemu'
+    install mksh toybox qemu-user-static || reason[namespaced_phone]='mksh, toybox or qemu could not be installed'
+}
+
 get_adb
 get_adbd
 get_adbkit
+get_phone
 ran='' skipped='' failed=''
-for part in emulator debian_adb aosp_adbd adbkit; do
+for part in emulator debian_adb aosp_adbd adbkit namespaced_phone; do
     log=$(mktemp)
-    FEDJOULE_CONFORMANCE=1 "$BIN/python" -m pytest -q -rs -n 0 -p no:cacheprovider "$HERE/test_$part.py" >"$log" 2>&1
+    tests=$HERE/test_$part.py
+    [ "$part" = namespaced_phone ] && tests=tests/namespaced
+    FEDJOULE_CONFORMANCE=1 "$BIN/python" -m pytest -q -rs -n 0 -p no:cacheprovider "$tests" >"$log" 2>&1
     code=$?
     cat "$log" >&2
     if [ $code -ne 0 ]; then

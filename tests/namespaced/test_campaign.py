@@ -129,19 +129,20 @@ def pulled_again_and_again(phone: Any, every_s: float) -> Iterator[None]:
 def test_the_energy_that_was_drawn_is_found(open_phone: Any, plan: Any, tmp_path: Path, name: str) -> None:
     from watched_battery import WatchedBattery
 
-    phone = open_phone()
+    phone, gauge = open_phone(), GAUGES[name]
     out = tmp_path / "phone.csv"
-    with WatchedBattery(phone.phone, phone.proc, GAUGES[name]) as battery:
+    with WatchedBattery(phone.phone, phone.proc, gauge) as battery:
         # So short a load is flagged.
-        command = words(phone, plan(3.0, 6.0), out, "--keep", "invalid")
+        plan_path = plan(max(3.0, 8 * gauge.period_s), max(6.0, 20 * gauge.period_s))
+        command = words(phone, plan_path, out, "--keep", "invalid")
         done = subprocess.run(command, env=at_home(tmp_path), capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
         record = json.loads(next((tmp_path / "phone.campaign" / "records").glob("001-*.json")).read_text())
         window = record["phases"]["busy_start_s"], record["phases"]["busy_end_s"]
         true_j, busy_s = battery.energy_between(*window), battery.cpu_between(*window)
     assert record["energy"]["gross_j"] == pytest.approx(true_j, rel=0.1)
-    assert record["gauge"]["discharge_sign"] == GAUGES[name].sign
-    assert record["gauge"]["current_a_per_unit"] == {"uA": 1e-6, "mA": 1e-3}[GAUGES[name].current_unit]
+    assert record["gauge"]["discharge_sign"] == gauge.sign
+    assert record["gauge"]["current_a_per_unit"] == {"uA": 1e-6, "mA": 1e-3}[gauge.current_unit]
     assert record["provenance"] == "emulated"
     assert record["verdict"] != "invalid", record["flags"]
     # The trainer kept about a core busy; less only where others wanted it too.
