@@ -1,0 +1,58 @@
+"""Checks before C is called: C trusts what it is given, a mistake in Python must not end the process."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from profiler.names import did_you_mean, printable
+
+Array = npt.NDArray[Any]
+
+
+def check_array(field: str, array: Array, dtype: type[np.generic], shape: Sequence[int] | None = None) -> None:
+    """Raise ValueError unless C can read the array as it lies: its type, its shape, no gaps."""
+    if not isinstance(array, np.ndarray) or array.dtype != dtype or not array.dtype.isnative:
+        got = array.dtype.str if isinstance(array, np.ndarray) else type(array).__name__
+        message = f"{field}: must be an array of {dtype.__name__} (got {got}); use numpy.asarray(x, {dtype.__name__!r})"
+        raise ValueError(message)
+    if shape is not None and array.shape != tuple(shape):
+        message = f"{field}: must have the shape {tuple(shape)} (got {array.shape}); reshape it"
+        raise ValueError(message)
+    if not (array.flags.c_contiguous and array.flags.aligned):
+        message = f"{field}: must lie row by row without gaps (strides {array.strides}); use numpy.array(x, order='C')"
+        raise ValueError(message)
+    if array.size == 0:
+        message = f"{field}: must hold at least one value (got the shape {array.shape})"
+        raise ValueError(message)
+
+
+def check_finite(field: str, array: npt.NDArray[np.float32]) -> None:
+    """Raise ValueError if a value is infinite or no number."""
+    if not np.isfinite(array).all():
+        place = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
+        message = f"{field}: must be finite (got {array[place]} at {list(place)}); look at where it comes from"
+        raise ValueError(message)
+
+
+def known_number(field: str, name: str, known: tuple[str, ...]) -> int:
+    """Return a name's place among the known ones. Raises ValueError for another name."""
+    if name not in known:
+        message = f"{field} {printable(name, 40)!r} is unknown; {did_you_mean(str(name), known)}"
+        raise ValueError(message)
+    return known.index(name)
+
+
+def check_range(field: str, value: int, least: int, most: int) -> None:
+    """Raise ValueError unless the value is a whole number from ``least`` to ``most``."""
+    if not isinstance(value, int | np.integer) or isinstance(value, bool) or not least <= value <= most:
+        message = f"{field}: must be a whole number from {least} to {most} (got {printable(value, 40)})"
+        raise ValueError(message)
+
+
+def check_mantissas(field: str, mantissas: npt.NDArray[np.int8]) -> None:
+    """Raise ValueError if a mantissa is -128, which no rounding makes."""
+    if mantissas.min() == -128:
+        message = f"{field}: mantissas must be from -127 to 127 (got -128)"
+        raise ValueError(message)
