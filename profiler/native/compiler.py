@@ -39,7 +39,8 @@ class Compiler:
         zig links a static one with musl.
         """
         if self.kind == "zig":
-            link = ("-shared", "-fPIC") if target.kind == "library" else ("-static",)
+            # A library that lacks a function shall fail here, as a program does, and not where it is loaded.
+            link = ("-shared", "-fPIC", "-Wl,-z,defs") if target.kind == "library" else ("-static",)
             return ("-target", target.triple, *target.flags, *link)
         if self.kind == "ndk":
             if not target.ndk_triple:

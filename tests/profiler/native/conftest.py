@@ -89,9 +89,9 @@ def actor(tmp_path: Path) -> Callable[..., Actor]:
         path.write_text(
             f"""#!/bin/sh
 [ "$1" = --version ] && {{ echo '{version}'; exit 0; }}
+echo $$ >'{ndk}/pid'
 {{ echo '--- call'; printf '%s\\n' "$@"; }} >>'{log}'
 env >'{ndk}/environment'
-echo $$ >'{ndk}/pid'
 {more}
 while [ "$1" != -o ]; do shift; done
 echo made >"$2"

@@ -80,6 +80,14 @@ def test_the_library_loads_into_python(sources: Path) -> None:
 
 
 @pytest.mark.usefixtures("cache")
+def test_a_library_that_lacks_a_function_is_not_built(sources: Path) -> None:
+    answer = sources / "kernels" / "answer.c"
+    answer.write_text("int fj_missing(void);\n" + answer.read_text().replace("42", "fj_missing()"))
+    with pytest.raises(ValueError, match=r"undefined symbol: fj_missing"):
+        built_library(LIBRARIES["x86_64-linux"], sources=sources)
+
+
+@pytest.mark.usefixtures("cache")
 def test_the_library_asks_for_no_newer_glibc(sources: Path) -> None:
     (sources / "kernels" / "answer.c").write_text(
         '#include <pthread.h>\n#include <math.h>\n#include <string.h>\n#include "fedjoule.h"\n'
