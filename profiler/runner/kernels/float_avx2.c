@@ -40,6 +40,15 @@ static inline void store_some(float *to, Vec a, int count) {
     _mm256_maskstore_ps(to, (__m256i)first_lanes(count), a);
 }
 
+/* a0 b0 a1 b1 ..., of the lower and of the upper halves. */
+static inline Vec low_pairs(Vec a, Vec b) {
+    return __builtin_shufflevector(a, b, 0, 8, 1, 9, 2, 10, 3, 11);
+}
+
+static inline Vec high_pairs(Vec a, Vec b) {
+    return __builtin_shufflevector(a, b, 4, 12, 5, 13, 6, 14, 7, 15);
+}
+
 #include "float_conv.h"
 #include "float_full.h"
 

@@ -34,6 +34,15 @@ static inline void store_some(float *to, Vec a, int count) {
     _mm512_mask_storeu_ps(to, (__mmask16)((1u << count) - 1), a);
 }
 
+/* a0 b0 a1 b1 ..., of the lower and of the upper halves. */
+static inline Vec low_pairs(Vec a, Vec b) {
+    return __builtin_shufflevector(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+}
+
+static inline Vec high_pairs(Vec a, Vec b) {
+    return __builtin_shufflevector(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
+}
+
 #include "float_conv.h"
 #include "float_full.h"
 

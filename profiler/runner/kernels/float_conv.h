@@ -5,6 +5,13 @@
  */
 #define INLINE static inline __attribute__((always_inline))
 #define MOST_SUMS 24
+#if defined(__clang__)
+#define UNROLL _Pragma("clang loop unroll(full)")
+#define UNROLL_4 _Pragma("clang loop unroll_count(4)")
+#else
+#define UNROLL _Pragma("GCC unroll 24")
+#define UNROLL_4 _Pragma("GCC unroll 4")
+#endif
 
 INLINE Vec load(const float *from) {
     Vec a;
@@ -39,22 +46,30 @@ INLINE float *where(const fj_field *field, const Cursor *at) {
     return field->data + at->image * field->image + field->at[at->place];
 }
 
-/* sum[i][j] += the runs of place i times the block's weights, for `mr` places and `nv` vectors of channels. */
+/* sum[i][j] = the runs of place i times the block's weights, for `mr` places and `nv` vectors of channels. */
 INLINE void multiply(Vec *sum, int mr, int nv, const float *const *in, int rows, size_t row, int run, const float *w) {
+    Vec held[MOST_SUMS] = {{0}};
     for (int ky = 0; ky < rows; ky++) {
         size_t from = (size_t)ky * row, end = from + (size_t)run;
+        UNROLL_4
         for (size_t k = from; k < end; k++, w += nv * LANES) {
             Vec of[TILE_VECTORS];
+            UNROLL
             for (int j = 0; j < nv; j++) of[j] = load(w + j * LANES);
+            UNROLL
             for (int i = 0; i < mr; i++) {
-                for (int j = 0; j < nv; j++) sum[i * nv + j] += in[i][k] * of[j];
+                UNROLL
+                for (int j = 0; j < nv; j++) held[i * nv + j] += in[i][k] * of[j];
             }
         }
     }
+    UNROLL
+    for (int i = 0; i < mr * nv; i++) sum[i] = held[i];
 }
 
 /* The first inputs of `mr` places; those past the end repeat the first. */
 INLINE void gather(const float **in, int mr, const fj_field *field, Cursor at, int count) {
+    UNROLL
     for (int i = 0; i < mr; i++) {
         in[i] = i < count ? where(field, &at) : in[0];
         advance(&at, 1);
@@ -63,6 +78,7 @@ INLINE void gather(const float **in, int mr, const fj_field *field, Cursor at, i
 
 /* The last vector of a block may have fewer channels than lanes. */
 INLINE void store_channels(float *to, const Vec *sum, int nv, int last) {
+    UNROLL
     for (int j = 0; j < nv - 1; j++) store(to + j * LANES, sum[j]);
     if (last == LANES) store(to + (nv - 1) * LANES, sum[nv - 1]);
     else store_some(to + (nv - 1) * LANES, sum[nv - 1], last);
@@ -74,16 +90,18 @@ INLINE int channels_of_last(int channels, int first, int nv) {
 }
 
 /* ReLU of a window's largest place; the first of equals wins. */
-INLINE void pool(const Vec *sum, int nv, Vec *most, unsigned char *winner) {
+INLINE void pool(const Vec *sum, int nv, const float *bias, Vec *most, unsigned char *winner) {
+    UNROLL
     for (int j = 0; j < nv; j++) {
         Vec best = sum[j];
         Lanes which = {0};
+        UNROLL
         for (int d = 1; d < 4; d++) {
             Lanes more = sum[d * nv + j] > best;
             which = (which & ~more) | (d & more);
             best = larger(sum[d * nv + j], best);
         }
-        most[j] = larger(best, (Vec){0});
+        most[j] = larger(best + load(bias + j * LANES), (Vec){0});
         Bytes bytes = __builtin_convertvector(which, Bytes);
         memcpy(winner + j * LANES, &bytes, sizeof bytes);
     }
@@ -91,27 +109,23 @@ INLINE void pool(const Vec *sum, int nv, Vec *most, unsigned char *winner) {
 
 INLINE void forward_tile(const fj_float_layer *at, int mr, int nv, int first, const float *w, int m, int end) {
     int count = end - m < mr ? end - m : mr, last = channels_of_last(at->shape.out_c, first, nv);
-    const float *in[NARROW];
+    const float *in[NARROW], *bias = at->bias + first;
     Vec sum[MOST_SUMS], most[TILE_VECTORS];
     gather(in, mr, &at->input, cursor(m, at->places), count);
-    for (int j = 0; j < nv; j++) {
-        for (int i = 0; i < mr; i++) sum[i * nv + j] = load(at->bias + first + j * LANES);
-    }
     multiply(sum, mr, nv, in, at->shape.kernel, at->row, at->run, w);
     if (at->shape.pool) {
         Cursor to = cursor(m / 4, at->cells);
-        for (int i = 0; i < mr; i += 4, advance(&to, 1)) {
-            if (i >= count) break;
+        for (int i = 0; i < count; i += 4, advance(&to, 1)) {
             size_t cell = to.image * (size_t)at->cells + (size_t)to.place;
-            pool(sum + i * nv, nv, most, at->winner + cell * (size_t)at->channels + first);
+            pool(sum + i * nv, nv, bias, most, at->winner + cell * (size_t)at->channels + first);
             store_channels(where(&at->out, &to) + first, most, nv, last);
         }
         return;
     }
     Cursor to = cursor(m, at->cells);
-    for (int i = 0; i < mr; i++, advance(&to, 1)) {
-        if (i >= count) break;
-        for (int j = 0; j < nv; j++) most[j] = larger(sum[i * nv + j], (Vec){0});
+    for (int i = 0; i < count; i++, advance(&to, 1)) {
+        UNROLL
+        for (int j = 0; j < nv; j++) most[j] = larger(sum[i * nv + j] + load(bias + j * LANES), (Vec){0});
         store_channels(where(&at->out, &to) + first, most, nv, last);
     }
 }
@@ -139,20 +153,50 @@ static void conv_forward(void *context, int task, int thread) {
     }
 }
 
+/* Rows to columns: `a` becomes the transpose of a square of LANES vectors. */
+INLINE void transpose(Vec *a) {
+    Vec b[LANES];
+    UNROLL
+    for (int half = 1; half < LANES; half *= 2) {
+        UNROLL
+        for (int i = 0; i < LANES / 2; i++) b[2 * i] = low_pairs(a[i], a[i + LANES / 2]), b[2 * i + 1] = high_pairs(a[i], a[i + LANES / 2]);
+        UNROLL
+        for (int i = 0; i < LANES; i++) a[i] = b[i];
+    }
+}
+
+/* to[o][c] = from[c][o] for rows of `to_row` and `from_row` floats. */
+INLINE void turn(float *to, int to_row, int outs, const float *from, int from_row, int ins) {
+    int o = 0;
+    for (; o + LANES <= outs; o += LANES) {
+        int c = 0;
+        for (; c + LANES <= ins; c += LANES) {
+            Vec a[LANES];
+            UNROLL
+            for (int i = 0; i < LANES; i++) a[i] = load(from + (c + i) * from_row + o);
+            transpose(a);
+            UNROLL
+            for (int i = 0; i < LANES; i++) store(to + (o + i) * to_row + c, a[i]);
+        }
+        for (; c < ins; c++)
+            for (int i = o; i < o + LANES; i++) to[i * to_row + c] = from[c * from_row + i];
+    }
+    for (; o < outs; o++)
+        for (int c = 0; c < ins; c++) to[o * to_row + c] = from[c * from_row + o];
+}
+
 /* Turned and with inputs and outputs exchanged: ky, kx, output channel, then the block's input channels. */
 static void flip(const fj_float_layer *at, int first, int width, float *to) {
     int kernel = at->shape.kernel, in_c = at->shape.in_c, out_c = at->shape.out_c;
+    int ins = in_c - first < width ? in_c - first : width;
     size_t fan_in = fj_fan_in(&at->shape);
-    memset(to, 0, (size_t)(kernel * kernel * out_c * width) * sizeof *to);
+    if (ins < width) memset(to, 0, (size_t)(kernel * kernel * out_c * width) * sizeof *to);
     for (int place = 0; place < kernel * kernel; place++) {
         size_t from = (size_t)(kernel * kernel - 1 - place) * (size_t)in_c + (size_t)first;
-        float *of_place = to + place * out_c * width;
         for (int o = 0; o < out_c; o += at->width) {
             int block = at->channels - o < at->width ? at->channels - o : at->width;
             int outs = out_c - o < block ? out_c - o : block;
-            const float *w = at->weights + (size_t)o * fan_in + from * (size_t)block;
-            for (int c = 0; c < width && first + c < in_c; c++)
-                for (int k = 0; k < outs; k++) of_place[(o + k) * width + c] = w[c * block + k];
+            turn(to + (place * out_c + o) * width, width, outs, at->weights + (size_t)o * fan_in + from * (size_t)block, block, ins);
         }
     }
 }
@@ -162,14 +206,14 @@ INLINE void error_tile(const fj_float_layer *at, int mr, int nv, int first, cons
     const fj_float_layer *below = at->below;
     int count = end - m < mr ? end - m : mr, last = channels_of_last(at->shape.in_c, first, nv);
     const float *in[NARROW];
-    Vec sum[MOST_SUMS] = {{0}};
+    Vec sum[MOST_SUMS];
     gather(in, mr, &at->back, cursor(m, below->cells), count);
     multiply(sum, mr, nv, in, at->shape.kernel, at->error_row, at->shape.kernel * at->shape.out_c, w);
     Cursor to = cursor(m, below->cells);
-    for (int i = 0; i < mr; i++, advance(&to, 1)) {
-        if (i >= count) break;
+    for (int i = 0; i < count; i++, advance(&to, 1)) {
         const float *x = where(&at->inner, &to) + first;
         Vec *of = sum + i * nv;
+        UNROLL
         for (int j = 0; j < nv; j++) of[j] = select(load(x + j * LANES) > 0.0f, of[j]);
         float *error = below->error.data + to.image * below->error.image + first;
         if (!below->shape.pool) {
@@ -178,13 +222,16 @@ INLINE void error_tile(const fj_float_layer *at, int mr, int nv, int first, cons
         }
         size_t cell = to.image * (size_t)below->cells + (size_t)to.place;
         Lanes which[TILE_VECTORS];
+        UNROLL
         for (int j = 0; j < nv; j++) {
             Bytes bytes;
             memcpy(&bytes, below->winner + cell * (size_t)below->channels + first + j * LANES, sizeof bytes);
             which[j] = __builtin_convertvector(bytes, Lanes);
         }
+        UNROLL
         for (int d = 0; d < 4; d++) {
             Vec won[TILE_VECTORS];
+            UNROLL
             for (int j = 0; j < nv; j++) won[j] = select(which[j] == d, of[j]);
             store_channels(error + below->error.at[4 * to.place + d], won, nv, last);
         }
@@ -223,19 +270,23 @@ INLINE void learn(float *w, float *gradient, Vec sum, Group group) {
 /* The gradient of `mr` neighbours of a run, for the places in `in` with their errors side by side in `error`. */
 INLINE void gradient_tile(int mr, int nv, const float *const *in, size_t from, const float *error, int count, float *w,
                           float *gradient, int rest, Group group) {
-    Vec sum[MOST_SUMS] = {{0}};
+    Vec held[MOST_SUMS] = {{0}}, sum[MOST_SUMS];
+    UNROLL_4
     for (int m = 0; m < count; m++, error += nv * LANES) {
         const float *x = in[m] + from;
         Vec of[TILE_VECTORS];
+        UNROLL
         for (int j = 0; j < nv; j++) of[j] = load(error + j * LANES);
+        UNROLL
         for (int i = 0; i < mr; i++) {
-            for (int j = 0; j < nv; j++) sum[i * nv + j] += x[i] * of[j];
+            UNROLL
+            for (int j = 0; j < nv; j++) held[i * nv + j] += x[i] * of[j];
         }
     }
-    for (int i = 0; i < mr; i++) {
-        if (i >= rest) break;
-        for (int j = 0; j < nv; j++) learn(w + (i * nv + j) * LANES, gradient + (i * nv + j) * LANES, sum[i * nv + j], group);
-    }
+    UNROLL
+    for (int i = 0; i < mr * nv; i++) sum[i] = held[i];
+    int kept = nv * (rest < mr ? rest : mr);
+    for (int i = 0; i < kept; i++) learn(w + i * LANES, gradient + i * LANES, sum[i], group);
 }
 
 /* Places m to m + count of a block of channels: their inputs, and their errors packed side by side. */
@@ -245,6 +296,7 @@ INLINE void pack_errors(const fj_float_layer *at, int nv, int first, int m, int 
     for (int i = 0; i < count; i++, advance(&from, 1), to += nv * LANES) {
         const float *error = where(&at->error, &from) + first;
         in[i] = where(&at->input, &from);
+        UNROLL
         for (int j = 0; j < nv - 1; j++) store(to + j * LANES, load(error + j * LANES));
         store(to + (nv - 1) * LANES, load_some(error + (nv - 1) * LANES, last));
     }
@@ -261,6 +313,7 @@ INLINE void gradient_block(const fj_float_layer *at, int mr, int nv, int first, 
         Group group = {m == 0, m + count == all, at->rate};
         pack_errors(at, nv, first, m, count, in, errors);
         for (int i = 0; i < count; i++) {
+            UNROLL
             for (int j = 0; j < nv; j++) bias[j] += load(errors + (i * nv + j) * LANES);
         }
         for (int job = begin; job < end; job++) {
@@ -271,6 +324,7 @@ INLINE void gradient_block(const fj_float_layer *at, int mr, int nv, int first, 
         }
     }
     if (!at->learns_bias || chunk) return;
+    UNROLL
     for (int j = 0; j < nv; j++) {
         float *b = at->bias + first + j * LANES;
         store(b, load(b) - at->rate * bias[j]);

@@ -91,30 +91,37 @@ static void take_input(const fj_float_layer *first, const float *input, int batc
     }
 }
 
-const float *fj_float_forward(fj_float_engine *engine, const float *input, int batch) {
-    if (engine->slow) return fj_scalar_forward(engine->slow, input, batch);
+static void forward(fj_float_engine *engine, fj_float_layer *at) {
     const fj_float_kernels *kernels = engine->kernels;
-    take_input(engine->layer, input, batch);
-    for (int i = 0; i < engine->layers; i++) {
-        fj_float_layer *at = &engine->layer[i];
-        at->batch = batch;
-        if (at->shape.kind == FJ_CONV)
-            fj_pool_run(engine->pool, kernels->conv_forward, at, fj_blocks(at->channels, at->width) * at->chunks);
-        else fj_pool_run(engine->pool, kernels->full_forward, at, fj_blocks(at->shape.out_c, FJ_FULL_TASK));
-    }
-    return engine->logits;
+    if (at->shape.kind == FJ_CONV)
+        fj_pool_run(engine->pool, kernels->conv_forward, at, fj_blocks(at->channels, at->width) * at->chunks);
+    else fj_pool_run(engine->pool, kernels->full_forward, at, fj_blocks(at->shape.out_c, FJ_FULL_TASK));
 }
 
-static void backward(fj_float_engine *engine, fj_float_layer *at) {
+/* The error of the layer below; a fully connected layer learns in the same pass. */
+static void back(fj_float_engine *engine, fj_float_layer *at) {
     const fj_float_kernels *kernels = engine->kernels;
     if (at->shape.kind == FJ_FC) {
         fj_pool_run(engine->pool, kernels->full_backward, at, fj_blocks((int)at->row, FJ_COLUMNS));
         if (at->below && at->below->shape.kind == FJ_CONV) fj_pool_run(engine->pool, kernels->spread, at, at->batch);
-        return;
-    }
-    if (at->below)
+    } else if (at->below) {
         fj_pool_run(engine->pool, kernels->conv_error, at, fj_blocks(at->below->channels, at->back_width) * at->chunks);
-    fj_pool_run(engine->pool, kernels->conv_gradient, at, fj_blocks(at->channels, at->width) * at->chunks);
+    }
+}
+
+static void learn(fj_float_engine *engine, fj_float_layer *at) {
+    if (at->shape.kind == FJ_FC) return;
+    fj_pool_run(engine->pool, engine->kernels->conv_gradient, at, fj_blocks(at->channels, at->width) * at->chunks);
+}
+
+const float *fj_float_forward(fj_float_engine *engine, const float *input, int batch) {
+    if (engine->slow) return fj_scalar_forward(engine->slow, input, batch);
+    take_input(engine->layer, input, batch);
+    for (int i = 0; i < engine->layers; i++) {
+        engine->layer[i].batch = batch;
+        forward(engine, &engine->layer[i]);
+    }
+    return engine->logits;
 }
 
 int fj_float_train(
@@ -124,9 +131,10 @@ int fj_float_train(
     fj_float_forward(engine, input, batch);
     int right = fj_float_loss(engine->logits, labels, batch, last->shape.out_c, last->out.image, last->error.data,
                               last->error.image, loss);
-    for (int i = engine->layers - 1; i >= 0; i--) {
-        engine->layer[i].rate = learning_rate;
-        backward(engine, &engine->layer[i]);
+    for (fj_float_layer *at = last; at >= engine->layer; at--) {
+        at->rate = learning_rate;
+        back(engine, at);
+        learn(engine, at);
     }
     return right;
 }

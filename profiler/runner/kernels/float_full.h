@@ -6,16 +6,22 @@ INLINE void dot(int rows, int images, const float *w, const float *x, size_t row
     Vec sum[FULL_ROWS * FULL_IMAGES] = {{0}};
     for (size_t k = 0; k < row; k += LANES) {
         Vec of[FULL_ROWS];
+        UNROLL
         for (int r = 0; r < rows; r++) of[r] = load(w + (size_t)r * row + k);
+        UNROLL
         for (int n = 0; n < images; n++) {
             Vec in = load(x + (size_t)n * row + k);
+            UNROLL
             for (int r = 0; r < rows; r++) sum[n * rows + r] += of[r] * in;
         }
     }
+    float value[FULL_ROWS * FULL_IMAGES];
+    UNROLL
+    for (int i = 0; i < rows * images; i++) value[i] = sum_of(sum[i]);
     for (int n = 0; n < images; n++) {
         for (int r = 0; r < rows && r < rest; r++) {
-            float value = sum_of(sum[n * rows + r]) + bias[r];
-            to[(size_t)n * next + (size_t)r] = relu && !(value > 0.0f) ? 0.0f : value;
+            float got = value[n * rows + r] + bias[r];
+            to[(size_t)n * next + (size_t)r] = relu && !(got > 0.0f) ? 0.0f : got;
         }
     }
 }
@@ -46,16 +52,19 @@ static void full_forward(void *context, int task, int thread) {
 INLINE void backward_column(const fj_float_layer *at, float *w, const float *error, size_t k) {
     size_t row = at->row;
     Vec old[FULL_ROWS], new[FULL_ROWS];
+    UNROLL
     for (int r = 0; r < FULL_ROWS; r++) old[r] = new[r] = load(w + (size_t)r * row + k);
     for (int n = 0; n < at->batch; n++, error += at->error.image) {
         float *back = at->back.data + (size_t)n * row + k;
         Vec of = load(back), x = load(at->scaled + (size_t)n * row + k);
+        UNROLL
         for (int r = 0; r < FULL_ROWS; r++) {
             of += error[r] * old[r];
             new[r] += error[r] * x;
         }
         store(back, of);
     }
+    UNROLL
     for (int r = 0; r < FULL_ROWS; r++) store(w + (size_t)r * row + k, new[r]);
 }
 
@@ -90,7 +99,7 @@ static void full_backward(void *context, int task, int thread) {
 
 static int block_width(int channels) {
     int vectors = (channels + LANES - 1) / LANES;
-    return LANES * (vectors % 2 && vectors > 1 && TILE_VECTORS > 2 ? 3 : vectors < 2 ? 1 : 2);
+    return LANES * (vectors < 3 ? vectors : 3);
 }
 
 #define KERNELS \
