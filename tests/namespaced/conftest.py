@@ -14,7 +14,7 @@ sys.path.append(str(Path(__file__).parent))  # the phone itself is made by the f
 
 from namespaced_phone import NamespacedPhone, Unavailable
 
-from profiler.native.build import Recipe, compiled
+from profiler.native.build import Recipe, built, compiled
 from profiler.native.compiler import CompilerMissing, find_compiler
 from profiler.native.target import TARGETS
 from profiler.transport.address import open_transport
@@ -68,6 +68,19 @@ def built_c() -> Callable[[str], Path]:
             pytest.skip(str(error))
         flags = (*compiler.flags(TARGETS["aarch64-android"]), "-std=c11", "-O2", "-Wall", "-Wextra", "-Werror", "-s")
         return compiled(Recipe(name, HERE, (f"{name}.c",), flags, f"{name} of the tests"), compiler)
+
+    return build
+
+
+@pytest.fixture(scope="session")
+def built_program() -> Callable[[str, str], Path]:
+    """Build one of fedjoule's programs for a target."""
+
+    def build(name: str, target: str) -> Path:
+        try:
+            return built(name, TARGETS[target])
+        except CompilerMissing as error:
+            pytest.skip(str(error))
 
     return build
 

@@ -30,10 +30,10 @@ from profiler.workload.reading import read_output
 
 FEDJOULE = str(Path(sys.executable).parent / "fedjoule")
 THOROUGH = bool(os.environ.get("FEDJOULE_CONFORMANCE"))
-GAUGES = {"uA, - is discharge": Gauge(period_s=0.25)}
+GAUGES = {"int8": Gauge(period_s=0.25)}
 if THOROUGH:
-    GAUGES["mA, + is discharge"] = Gauge(period_s=0.1, current_unit="mA", sign=1, noise=0.02)
-    GAUGES["1 s, late"] = Gauge(period_s=1.0, lag_s=0.5)
+    GAUGES["fp32, mA, + is discharge"] = Gauge(period_s=0.1, current_unit="mA", sign=1, noise=0.02)
+    GAUGES["int8, 1 s, late"] = Gauge(period_s=1.0, lag_s=0.5)
 PLAN = """
 [plan]
 repetitions = 1
@@ -43,22 +43,23 @@ gauge_periods = 4
 calibration_s = 6
 
 [[workload]]
-name = "trainer"
-reader = "json_lines"
-command = "./trainer {{model}} {{precision}} {{batch_size}} {{seconds}}"
+name = "trained"
+use = "runner"
 model = "lenet5"
-precision = "int8"
+precision = "{precision}"
 processor = "cpu"
 batch_size = 5
-files = [{{ path = "{trainer}", name = "trainer", executable = true }}]
+files = [{{ path = "{runner}", name = "runner", executable = true }}]
 """
 
 
 @pytest.fixture
-def plan(built_c: Callable[[str], Path], tmp_path: Path) -> Callable[[float, float], Path]:
-    def write(idle_s: float, busy_s: float) -> Path:
-        path = tmp_path / "plan.toml"
-        path.write_text(PLAN.format(idle_s=idle_s, busy_s=busy_s, trainer=built_c("trainer")))
+def plan(built_program: Callable[[str, str], Path], tmp_path: Path) -> Callable[..., Path]:
+    """Write a plan of one workload: the runner on LeNet-5, a batch of 5."""
+
+    def write(idle_s: float, busy_s: float, precision: str = "int8") -> Path:
+        runner, path = built_program("runner", "aarch64-android"), tmp_path / "plan.toml"
+        path.write_text(PLAN.format(idle_s=idle_s, busy_s=busy_s, precision=precision, runner=runner))
         return path
 
     return write
@@ -79,8 +80,8 @@ def session_with(keys: Path) -> Iterator[Callable[[Any], Session]]:
         one.close()
 
 
-def words(phone: Any, plan_path: Path, out: Path, *more: str) -> list[str]:
-    return [FEDJOULE, "profile", "--device", phone.address, "--plan", str(plan_path), "-o", str(out), *more]
+def words(phone: Any, out: Path, *more: str) -> list[str]:
+    return [FEDJOULE, "profile", "--device", phone.address, "-o", str(out), *more]
 
 
 def at_home(folder: Path) -> dict[str, str]:
@@ -90,6 +91,12 @@ def at_home(folder: Path) -> dict[str, str]:
         "HOME": str(folder),
         "XDG_CACHE_HOME": os.environ.get("XDG_CACHE_HOME", str(Path.home() / ".cache")),
     }
+
+
+def output_of(phone: Any) -> str:
+    """Return what the measurement that runs has printed until now."""
+    found = phone.phone.path("data/local/tmp/fedjoule").glob("*/001-*/out.txt")
+    return "".join(path.read_text() for path in found)
 
 
 def runs(phone: Any, what: str) -> dict[int, str]:
@@ -133,8 +140,8 @@ def test_the_energy_that_was_drawn_is_found(open_phone: Any, plan: Any, tmp_path
     out = tmp_path / "phone.csv"
     with WatchedBattery(phone.phone, phone.proc, gauge) as battery:
         # So short a load is flagged.
-        plan_path = plan(max(3.0, 8 * gauge.period_s), max(6.0, 20 * gauge.period_s))
-        command = words(phone, plan_path, out, "--keep", "invalid")
+        plan_path = plan(max(3.0, 8 * gauge.period_s), max(6.0, 20 * gauge.period_s), name[:4])
+        command = words(phone, out, "--plan", str(plan_path), "--keep", "invalid")
         done = subprocess.run(command, env=at_home(tmp_path), capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
         record = json.loads(next((tmp_path / "phone.campaign" / "records").glob("001-*.json")).read_text())
@@ -144,8 +151,9 @@ def test_the_energy_that_was_drawn_is_found(open_phone: Any, plan: Any, tmp_path
     assert record["gauge"]["discharge_sign"] == gauge.sign
     assert record["gauge"]["current_a_per_unit"] == {"uA": 1e-6, "mA": 1e-3}[gauge.current_unit]
     assert record["provenance"] == "emulated"
+    assert record["sampler"]["program"].startswith("native ")
     assert record["verdict"] != "invalid", record["flags"]
-    # The trainer kept about a core busy; less only where others wanted it too.
+    # The runner kept about a core busy; less only where others wanted it too.
     assert 0.2 < busy_s / (window[1] - window[0]) < 1.2
     assert set(read_table(out)["provenance"]) == {"emulated"}
     assert is_idle(phone)
@@ -163,24 +171,26 @@ def test_a_line_that_breaks_all_the_time_costs_nothing(
         with pulled_again_and_again(phone, 0.4):
             record = run(session, made, choices, tmp_path, journal, seen)[0]
     assert record["timing"]["batches"] > 10
-    assert record["timing"]["mean_ms"] == pytest.approx(50, rel=0.5)
     assert record["verdict"] != "invalid", record["flags"]
     session.hang_up()
     assert is_idle(phone)
 
 
 def test_an_interrupted_campaign_leaves_its_job_and_restore_takes_it_away(
-    open_phone: Any, plan: Any, tmp_path: Path
+    open_phone: Any, built_program: Any, tmp_path: Path
 ) -> None:
     phone, out = open_phone(), tmp_path / "phone.csv"
-    command = words(phone, plan(0.5, 60.0), out, "--source", "none")
-    process = subprocess.Popen(command, env=at_home(tmp_path), stderr=subprocess.PIPE, text=True)
-    assert wait_for(lambda: runs(phone, "trainer lenet5"))
-    process.send_signal(signal.SIGINT)
-    _, said = process.communicate()
+    # Without a plan: it knows by itself what trains on such a phone.
+    built_program("runner", "aarch64-android")
+    command = words(phone, out, "--source", "none", "--precisions", "int8", "--idle-s", "0.5", "--busy-s", "60")
+    with subprocess.Popen(command, env=at_home(tmp_path), stderr=subprocess.PIPE, text=True) as process:
+        begun = wait_for(lambda: runs(phone, "runner --model lenet5") or process.poll() is not None, 60.0)
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate()
+    assert begun is not True, said
     assert process.returncode == 1, said
     assert f"fedjoule profile resume {out}" in said
-    assert runs(phone, "trainer lenet5")
+    assert runs(phone, "runner --model lenet5")
     restored = subprocess.run(
         [FEDJOULE, "profile", "restore", str(out)], env=at_home(tmp_path), capture_output=True, text=True, check=False
     )
@@ -197,7 +207,7 @@ def job_on(phone: Any, session: Session, plan_path: Path) -> Iterator[Callable[[
     source = replace(source_of(device, "sysfs"), why=())
     workspace = Workspace(session, device, "0123456789ab")
     lengths = measure.Lengths(made.timing.idle_s, made.timing.busy_s)
-    started = measure.start(session, workspace, device, source, "001-trainer", made.workloads[0], lengths, 0.1)
+    started = measure.start(session, workspace, device, source, "001-trained", made.workloads[0], lengths, 0.1)
 
     def ended() -> tuple[str, dict[str, bytes]]:
         def state() -> str:
@@ -206,7 +216,7 @@ def job_on(phone: Any, session: Session, plan_path: Path) -> Iterator[Callable[[
 
         return wait_for(state), measure.collect(session, workspace, started, made.workloads[0])
 
-    assert wait_for(lambda: runs(phone, "trainer lenet5"))
+    assert wait_for(lambda: runs(phone, "runner --model lenet5"))
     yield ended
     workspace.close()
 
@@ -217,7 +227,7 @@ def test_a_phone_that_gets_hot_stops_by_itself(open_phone: Any, session_with: An
     with job_on(phone, session, plan(0.5, 60.0)) as ended:
         session.hang_up()
         phone.phone.change(temperature_c=46.0)
-        assert wait_for(lambda: not runs(phone, "trainer lenet5"))
+        assert wait_for(lambda: not runs(phone, "runner --model lenet5"))
         state, raw = ended()
         assert state == "aborted battery at 460 tenths of a degree C"
         assert b"busy_start," in raw["phases"]
@@ -230,8 +240,8 @@ def test_a_killed_program_leaves_no_process_and_what_it_said(open_phone: Any, se
     phone = open_phone()
     session, plan_path = session_with(phone), plan(0.5, 60.0)
     with job_on(phone, session, plan_path) as ended:
-        time.sleep(0.5)
-        (pid,) = runs(phone, "trainer lenet5")
+        assert wait_for(lambda: output_of(phone).count('"kind":"batch"') > 8)  # five are the warm-up's
+        (pid,) = runs(phone, "runner --model lenet5")
         assert session.run(f"kill -9 {pid}").code == 0
         state, raw = ended()
         assert state == "done"
@@ -239,6 +249,6 @@ def test_a_killed_program_leaves_no_process_and_what_it_said(open_phone: Any, se
         reading = read_output(read_plan(plan_path).workloads[0], raw["out.txt"], {})
         assert reading.batches > 1
         assert any("cut short" in problem for problem in reading.problems), reading.problems
-        assert not runs(phone, "trainer lenet5")
+        assert not runs(phone, "runner --model lenet5")
     session.hang_up()
     assert is_idle(phone)
