@@ -54,9 +54,7 @@ def compare(program: Path, seconds: float, title: str) -> None:
         for column, value in VALUES.items():
             (folder / column).write_text(f"{value}\n")
         header, files = ",".join(VALUES), list(VALUES)
-        print(
-            f"{title}, {seconds:g} s each\n  sampler    sd ms   longest ms   CPU us a row   ratio"
-        )
+        print(f"{title}, {seconds:g} s each\n  sampler    sd ms   longest ms   CPU us a row   ratio")
         own_us = 0.0
         for shell in ("native", "dash", "mksh"):
             if shell != "native" and shutil.which(shell) is None:
@@ -68,7 +66,8 @@ def compare(program: Path, seconds: float, title: str) -> None:
                 words += [header, *files]
             steps_ms, cpu_us = sampled(shell, words, folder)
             own_us = own_us or cpu_us
-            print(f"  {shell:8} {steps_ms.std(ddof=1):7.2f} {steps_ms.max():12.1f} {cpu_us:14.0f} {cpu_us / own_us:7.1f}")
+            spread = f"{steps_ms.std(ddof=1):7.2f} {steps_ms.max():12.1f}"
+            print(f"  {shell:8} {spread} {cpu_us:14.0f} {cpu_us / own_us:7.1f}")
 
 
 if __name__ == "__main__":

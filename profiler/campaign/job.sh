@@ -76,6 +76,7 @@ finish() {
     exit 0
 }
 # Samples with the native program; with the shell's where there is none, or where it wrote nothing because it cannot.
+# At normal priority: it takes next to nothing, and a lower one made rows late beside a busy workload.
 sample() {
     if [ -n "$NATIVE_SAMPLER" ]; then
         echo "$SAMPLER" >samples.program
