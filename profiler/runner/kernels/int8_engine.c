@@ -40,39 +40,63 @@ static int take_grid(fj_int8_engine *engine, fj_int8_grid *grid, int batch) {
     return 0;
 }
 
-static int take_layer(fj_int8_engine *engine, fj_int8_layer *made, const fj_layer *of, int batch) {
+static fj_int8_layer layer_of(const fj_int8_engine *engine, const fj_layer *of, int first) {
     size_t tile = (size_t)engine->kernels->columns, steps = (size_t)engine->kernels->steps;
-    int is_fc = of->kind == FJ_FC, first = made == engine->layer;
-    *made = (fj_int8_layer){.kernel = of->kernel, .outputs = of->out_c, .in_h = is_fc ? 1 : of->in_h,
-                            .in_w = is_fc ? 1 : of->in_w, .inputs = is_fc ? of->in_h * of->in_w * of->in_c : of->in_c,
-                            .h = fj_conv_h(of), .w = fj_conv_w(of), .out_h = of->out_h, .out_w = of->out_w,
-                            .relu = of->relu, .pool = of->pool, .is_fc = is_fc, .shifts = {0, -1, 0}};
-    size_t kernel = (size_t)of->kernel, pixels = (size_t)batch * (size_t)made->h * (size_t)made->w;
-    made->rows = fj_fan_in(of);
-    made->columns = fj_round_up((size_t)of->out_c, tile);
-    made->in_columns = fj_round_up((size_t)made->inputs, tile);
-    made->steps = fj_round_up((made->rows / kernel + 3) / 4, steps);
-    fj_int8_grid *input = &made->input, *error = &made->error;
+    int is_fc = of->kind == FJ_FC, channels = first ? of->in_c : (int)fj_round_up((size_t)of->in_c, 4);
+    fj_int8_layer made = {.kernel = of->kernel, .outputs = of->out_c, .in_h = is_fc ? 1 : of->in_h,
+                          .in_w = is_fc ? 1 : of->in_w, .inputs = is_fc ? of->in_h * of->in_w * of->in_c : channels,
+                          .true_inputs = is_fc ? of->in_h * of->in_w * of->in_c : of->in_c, .h = fj_conv_h(of),
+                          .w = fj_conv_w(of), .out_h = of->out_h, .out_w = of->out_w, .relu = of->relu,
+                          .pool = of->pool, .is_fc = is_fc, .shifts = {0, -1, 0}};
+    size_t kernel = (size_t)of->kernel;
+    fj_int8_grid *input = &made.input, *error = &made.error;
     input->border = of->pad;
-    input->pixel = (size_t)of->in_c;
+    input->pixel = (size_t)(is_fc ? of->in_c : channels);
     input->line = input->pixel * (size_t)(of->in_w + 2 * of->pad);
     input->image = input->line * (size_t)(of->in_h + 2 * of->pad);
     error->border = is_fc || first ? 0 : of->kernel - 1 - of->pad;
     error->pixel = fj_round_up((size_t)of->out_c, 4);
-    error->line = error->pixel * (size_t)(made->w + 2 * error->border);
-    error->image = error->line * (size_t)(made->h + 2 * error->border);
-    made->back_steps = fj_round_up(kernel * error->pixel / 4, steps);
-    if (take_grid(engine, input, batch) || take_grid(engine, error, batch)) return -1;
+    error->line = error->pixel * (size_t)(made.w + 2 * error->border);
+    error->image = error->line * (size_t)(made.h + 2 * error->border);
+    made.steps = fj_round_up((kernel * (size_t)made.inputs + 3) / 4, steps);
+    made.back_steps = fj_round_up(kernel * error->pixel / 4, steps);
+    made.rows = kernel * made.steps * 4;
+    made.columns = fj_round_up((size_t)of->out_c, tile);
+    made.in_columns = fj_round_up((size_t)made.inputs, tile);
+    return made;
+}
+
+/* Where the model's weight of output 0 stands in a column of ours. */
+static size_t row_of(const fj_int8_layer *layer, size_t place) {
+    size_t inputs = (size_t)layer->true_inputs, side = (size_t)layer->kernel, tap = place / inputs;
+    return tap / side * layer->steps * 4 + tap % side * (size_t)layer->inputs + place % inputs;
+}
+
+static size_t fan_in_of(const fj_int8_layer *layer) {
+    return (size_t)(layer->kernel * layer->kernel * layer->true_inputs);
+}
+
+static int8_t *weight_of(const fj_int8_engine *engine, const fj_int8_layer *layer, size_t output, size_t place) {
+    size_t tile = (size_t)engine->kernels->columns, row = row_of(layer, place);
+    return layer->weights + output / tile * tile * layer->rows + (row / 4 * tile + output % tile) * 4 + row % 4;
+}
+
+static int take_layer(fj_int8_engine *engine, fj_int8_layer *made, const fj_layer *of, int batch) {
+    size_t pixels = (size_t)batch * (size_t)of->out_h * (size_t)of->out_w;
+    *made = layer_of(engine, of, made == engine->layer);
+    if (take_grid(engine, &made->input, batch) || take_grid(engine, &made->error, batch)) return -1;
     made->weights = take(engine, made->rows * made->columns);
-    made->packed = take(engine, kernel * made->steps * made->columns * 4);
-    made->start = take(engine, made->columns * sizeof *made->start);
-    if (made->pool) made->winner = take(engine, pixels / 4 * made->columns);
-    return made->weights && made->packed && made->start && (made->winner || !made->pool) ? 0 : -1;
+    made->start = take(engine, (size_t)(made->kernel + 1) * made->columns * sizeof *made->start);
+    made->place = take(engine, made->rows * sizeof *made->place);
+    if (made->pool) made->winner = take(engine, pixels * made->columns);
+    if (!made->weights || !made->start || !made->place || (made->pool && !made->winner)) return -1;
+    for (size_t place = 0; place < fan_in_of(made); place++) made->place[row_of(made, place)] = (uint32_t)place;
+    return 0;
 }
 
 static int take_shared(fj_int8_engine *engine, const fj_model *model, int batch) {
-    size_t tile = (size_t)engine->kernels->columns, rows = (size_t)engine->kernels->rows;
-    size_t sums = 0, gradient = 0, turned = 0, columns = 0, in_columns = 0, line = 0;
+    size_t tile = (size_t)engine->kernels->columns, rows = (size_t)engine->kernels->rows * FJ_INT8_ROW_TILES;
+    size_t sums = 0, gradient = 0, turned = 0, columns = 0, starts = 0, line = 0;
     for (int i = 0; i < engine->layers; i++) {
         const fj_int8_layer *layer = &engine->layer[i];
         size_t in_pixels = (size_t)layer->in_h * (size_t)layer->in_w, pixels = (size_t)layer->h * (size_t)layer->w;
@@ -83,7 +107,7 @@ static int take_shared(fj_int8_engine *engine, const fj_model *model, int batch)
         line = larger(line, (size_t)layer->in_w * layer->in_columns);
         if (i == 0) continue;
         sums = larger(sums, (size_t)batch * in_pixels * layer->in_columns);
-        in_columns = larger(in_columns, layer->in_columns);
+        starts = larger(starts, (size_t)(layer->kernel + 1) * layer->in_columns);
         turned = larger(turned, layer->in_columns * (size_t)layer->kernel * layer->back_steps * 4);
     }
     int threads = fj_pool_threads(engine->pool), missing = 0;
@@ -92,18 +116,22 @@ static int take_shared(fj_int8_engine *engine, const fj_model *model, int batch)
     missing |= !(engine->sums = take(engine, sums * sizeof *engine->sums));
     missing |= !(engine->gradient = take(engine, gradient * sizeof *engine->gradient));
     missing |= !(engine->turned = take(engine, turned));
-    missing |= !(engine->turned_start = take(engine, in_columns * sizeof *engine->turned_start));
+    missing |= !(engine->turned_start = take(engine, starts * sizeof *engine->turned_start));
     missing |= !(engine->groups = take(engine, columns * FJ_INT8_GROUPS * 4));
     missing |= !(engine->groups_start = take(engine, columns * sizeof *engine->groups_start));
     missing |= !(engine->blank = take(engine, tile));
     if (missing) return -1;
     memset(engine->blank, engine->kernels->bias, tile);
-    size_t operand = FJ_INT8_GROUPS * FJ_INT8_ROW_TILES * rows * 4;
-    uint8_t *bytes = take(engine, (size_t)threads * (operand + 3 * line + 4 * FJ_SLACK));
+    size_t operand = FJ_INT8_GROUPS * rows * 4, sums_of_tile = rows * tile * sizeof(int32_t);
+    uint8_t *bytes = take(engine, (size_t)threads * fj_round_up(operand + sums_of_tile + 3 * line + 5 * FJ_SLACK, 64));
     if (!bytes) return -1;
     for (int i = 0; i < threads; i++) {
-        engine->scratch[i].operand = bytes, bytes += operand + FJ_SLACK;
-        for (int j = 0; j < 3; j++, bytes += line + FJ_SLACK) engine->scratch[i].line[j] = (int8_t *)bytes;
+        fj_int8_scratch *scratch = &engine->scratch[i];
+        scratch->tile = (int32_t *)(void *)bytes, bytes += sums_of_tile;
+        scratch->operand = bytes, bytes += operand + FJ_SLACK;
+        for (int j = 0; j < 3; j++, bytes += line + FJ_SLACK) scratch->line[j] = (int8_t *)bytes;
+        bytes = (uint8_t *)engine->block[engine->blocks - 1] +
+                (size_t)(i + 1) * fj_round_up(operand + sums_of_tile + 3 * line + 5 * FJ_SLACK, 64);
     }
     return 0;
 }
@@ -132,20 +160,20 @@ void fj_int8_free(fj_int8_engine *engine) {
 void fj_int8_set(fj_int8_engine *engine, int layer, const int8_t *mantissas, int exponent) {
     fj_int8_layer *of = &engine->layer[layer];
     for (size_t output = 0; output < (size_t)of->outputs; output++)
-        for (size_t row = 0; row < of->rows; row++, mantissas++)
-            of->weights[row * of->columns + output] = *mantissas < -127 ? -127 : *mantissas;
-    of->exponent = exponent, of->is_packed = 0;
+        for (size_t place = 0; place < fan_in_of(of); place++, mantissas++)
+            *weight_of(engine, of, output, place) = *mantissas < -127 ? -127 : *mantissas;
+    of->exponent = exponent, of->is_begun = 0;
 }
 
 int fj_int8_get(const fj_int8_engine *engine, int layer, int8_t *mantissas) {
     const fj_int8_layer *of = &engine->layer[layer];
     for (size_t output = 0; output < (size_t)of->outputs; output++)
-        for (size_t row = 0; row < of->rows; row++) *mantissas++ = of->weights[row * of->columns + output];
+        for (size_t place = 0; place < fan_in_of(of); place++) *mantissas++ = *weight_of(engine, of, output, place);
     return of->exponent;
 }
 
 static fj_int8_rounding rounding(fj_rounding how, int shift, const fj_step *step, int layer, fj_purpose purpose) {
-    return (fj_int8_rounding){how, shift, fj_random_key(step->seed, step->step, layer, purpose)};
+    return (fj_int8_rounding){how, shift, fj_random_key(step->seed, step->step, layer, purpose), 0};
 }
 
 const int8_t *fj_int8_forward(
@@ -161,34 +189,6 @@ const int8_t *fj_int8_forward(
     }
     *logits_exponent = exponent;
     return engine->logits;
-}
-
-typedef struct {
-    fj_int8_engine *engine;
-    fj_int8_layer *layer;
-    const fj_int8_rounding *how;
-    size_t rows; /* of a task */
-} Update;
-
-static void update_rows(void *context, int task, int thread) {
-    const Update *of = context;
-    fj_int8_layer *layer = of->layer;
-    size_t first = (size_t)task * of->rows, left = layer->rows - first, columns = layer->columns;
-    of->engine->kernels->update(of->engine->gradient + first * columns, left < of->rows ? left : of->rows, columns, of->how,
-                                first, layer->rows, layer->weights + first * columns);
-    (void)thread;
-}
-
-/* Eq. 2 of the paper: the largest entry keeps mu bits. Shifts beyond 31 would leave nothing of any gradient. */
-static int update_shift(uint32_t largest, int mu) {
-    int shift = fj_bit_width(largest) - (mu < -64 ? -64 : mu > 64 ? 64 : mu);
-    return shift < 0 ? 0 : shift > 31 ? 31 : shift;
-}
-
-static void update(fj_int8_engine *engine, fj_int8_layer *layer, const fj_int8_rounding *how) {
-    Update of = {engine, layer, how, 65536 / layer->columns + 1};
-    fj_pool_run(engine->pool, update_rows, &of, (int)((layer->rows + of.rows - 1) / of.rows));
-    layer->is_packed = 0;
 }
 
 int fj_int8_train(fj_int8_engine *engine, const int8_t *input, int exponent, const int32_t *labels, int batch,
@@ -209,9 +209,7 @@ int fj_int8_train(fj_int8_engine *engine, const int8_t *input, int exponent, con
             fj_int8_pass_back(engine, i, batch, &how);
         }
         int mu = layer->is_fc ? step->mu_fc : step->mu_conv;
-        layer->shifts.update = update_shift(fj_int8_sum_gradient(engine, layer, batch), mu);
-        fj_int8_rounding how = rounding(step->update, layer->shifts.update, step, i, FJ_OF_UPDATE);
-        update(engine, layer, &how);
+        layer->shifts.update = fj_int8_learn(engine, layer, batch, mu, rounding(step->update, 0, step, i, FJ_OF_UPDATE));
     }
     return right;
 }
@@ -221,8 +219,8 @@ void fj_int8_gradient(const fj_int8_engine *engine, int layer, int32_t *gradient
     const fj_int8_layer *of = &engine->layer[layer];
     if (engine->trained) fj_int8_sum_gradient((fj_int8_engine *)engine, of, engine->trained);
     for (size_t output = 0; output < (size_t)of->outputs; output++)
-        for (size_t row = 0; row < of->rows; row++)
-            *gradient++ = engine->trained ? engine->gradient[row * of->columns + output] : 0;
+        for (size_t place = 0; place < fan_in_of(of); place++)
+            *gradient++ = engine->trained ? engine->gradient[row_of(of, place) * of->columns + output] : 0;
 }
 
 fj_shifts fj_int8_shifts(const fj_int8_engine *engine, int layer) {

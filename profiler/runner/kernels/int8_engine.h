@@ -14,30 +14,34 @@ typedef struct {
 
 /* A fully connected layer is a convolution of one pixel with all its inputs as channels. */
 typedef struct {
-    int kernel, outputs, inputs; /* outputs and inputs of a pixel */
-    int in_h, in_w;              /* pixels of the input */
-    int h, w;                    /* of the sums */
-    int out_h, out_w;            /* of the output: halved by a pool */
+    int kernel, outputs;
+    int inputs;           /* of a pixel, rounded up to 4 after the first layer; the model's number is true_inputs */
+    int true_inputs;
+    int in_h, in_w;       /* pixels of the input */
+    int h, w;             /* of the sums */
+    int out_h, out_w;     /* of the output: halved by a pool */
     int relu, pool, is_fc;
-    size_t rows, columns; /* of the weights: kernel * kernel * inputs, outputs rounded up to whole tiles */
+    size_t steps;         /* of 4 inputs in a run: a row of the kernel */
+    size_t back_steps;    /* of 4 outputs, on the way back */
+    size_t rows, columns; /* of the weights: kernel * steps * 4, and outputs rounded up to whole tiles */
     size_t in_columns;    /* inputs rounded up to whole tiles */
-    int8_t *weights;      /* [ky][kx][input][columns] */
+    int8_t *weights;      /* [tile of outputs][ky][step][output][4]; 0 where rows or columns are only round */
     int exponent;
-    int8_t *packed; /* the same in tiles, for the way forward, and what its sums begin with */
-    int32_t *start;
-    int is_packed;
-    size_t steps, back_steps; /* of a run, forward and on the way back */
-    fj_int8_grid input;       /* what the layer reads */
-    fj_int8_grid error;       /* error of its sums */
-    uint8_t *winner;          /* of each pooled output: its place in the window */
+    uint32_t *place;      /* of each row's weight for output 0, in O, ky, kx, C order */
+    int32_t *start;       /* what sums over the first 0 to `kernel` runs begin with: [kernel + 1][columns] */
+    int is_begun;         /* whether `start` is that of the weights */
+    fj_int8_grid input;   /* what the layer reads */
+    fj_int8_grid error;   /* error of its sums */
+    uint8_t *winner;      /* of each pooled output: its place in the window */
     fj_shifts shifts;
 } fj_int8_layer;
 
 typedef struct {
-    uint32_t largest;  /* magnitude of the sums that this thread has made */
-    int8_t *line[3];   /* rows of mantissas */
-    uint8_t *operand;  /* inputs of a few rows of weights, interleaved */
-    char apart[64];    /* keeps threads out of each other's cache lines */
+    uint32_t largest; /* magnitude of the sums that this thread has made */
+    int8_t *line[3];  /* rows of mantissas */
+    uint8_t *operand; /* inputs of a few rows of weights, packed */
+    int32_t *tile;    /* gradient of a few rows */
+    char apart[64];   /* keeps threads out of each other's cache lines */
 } fj_int8_scratch;
 
 struct fj_int8_engine {
@@ -49,8 +53,8 @@ struct fj_int8_engine {
     fj_int8_scratch *scratch; /* of each thread */
     int8_t *logits;           /* [batch][classes] */
     int32_t *sums;            /* of the layer at work */
-    int32_t *gradient;        /* of the layer at work */
-    int8_t *turned;           /* weights of the layer at work, packed for the way back */
+    int32_t *gradient;        /* of the layer at work: [rows][columns] */
+    int8_t *turned;           /* weights of the layer at work, packed by output for the way back */
     int32_t *turned_start;
     int8_t *groups; /* errors of a few pixels, packed, and what their sums begin with */
     int32_t *groups_start;
@@ -67,10 +71,35 @@ static inline size_t fj_round_up(size_t x, size_t to) {
     return (x + to - 1) / to * to;
 }
 
-/* Products over the engine's `batch`. Each gives the largest magnitude among its sums. */
+/* Products over `batch` images. Each gives the largest magnitude among its sums. */
 uint32_t fj_int8_sum_forward(fj_int8_engine *engine, fj_int8_layer *layer, int batch);
 uint32_t fj_int8_sum_back(fj_int8_engine *engine, const fj_int8_layer *layer, int batch);
 uint32_t fj_int8_sum_gradient(fj_int8_engine *engine, const fj_int8_layer *layer, int batch);
+/* The gradient and the update of the weights by it, whose rounding has no shift yet; gives the shift. */
+int fj_int8_learn(fj_int8_engine *engine, fj_int8_layer *layer, int batch, int mu, fj_int8_rounding how);
+
+/* The largest magnitude that any thread has seen since the last call. */
+uint32_t fj_int8_largest(const fj_int8_engine *engine);
+
+/* Walks over the pixels of a batch of images. */
+typedef struct {
+    size_t n, y, x;
+} fj_int8_place;
+
+static inline fj_int8_place fj_int8_place_of(size_t pixel, size_t h, size_t w) {
+    return (fj_int8_place){pixel / (h * w), pixel / w % h, pixel % w};
+}
+
+static inline void fj_int8_advance(fj_int8_place *place, size_t h, size_t w) {
+    if (++place->x < w) return;
+    place->x = 0;
+    if (++place->y < h) return;
+    place->y = 0, place->n++;
+}
+
+static inline const uint8_t *fj_int8_window(const fj_int8_grid *grid, fj_int8_place place) {
+    return grid->at + place.n * grid->image + place.y * grid->line + place.x * grid->pixel;
+}
 
 /* Sums -> the next layer's input (or the logits), with ReLU and pool. */
 void fj_int8_activate(fj_int8_engine *engine, int layer, int batch, const fj_int8_rounding *how);

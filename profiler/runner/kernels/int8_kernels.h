@@ -2,7 +2,7 @@
  *
  * A product has two operands. The first holds activations or errors, four values in a row, spread to all lanes; paths
  * with vpdpbusd keep them as value ^ 0x80 (`bias`), which adds 128 times the second operand's sum, and `start` takes
- * that away again. The second is packed as [steps of 4 values][columns][4]. */
+ * that away again. The second is packed: [steps of 4 values][columns][4]. */
 #ifndef FJ_INT8_KERNELS_H
 #define FJ_INT8_KERNELS_H
 
@@ -14,8 +14,15 @@
 typedef struct {
     fj_rounding rounding;
     int shift;
-    uint32_t key; /* of stochastic rounding */
+    uint32_t key; /* of stochastic rounding, */
+    uint32_t place; /* and the place of the first sum in its tensor */
 } fj_int8_rounding;
+
+/* Rows of weights that meet neighbouring inputs: `offset` bytes from a pixel's first input, then rows of zeros. */
+typedef struct {
+    size_t offset;
+    int length, blank;
+} fj_int8_stretch;
 
 #define FJ_MOST_ROWS 16
 #define FJ_MOST_COLUMNS 64
@@ -23,7 +30,7 @@ typedef struct {
 #define FJ_SLACK 512
 
 typedef struct {
-    int rows, columns; /* of a tile */
+    int rows, columns; /* of a tile; columns are a multiple of 16 */
     int steps;         /* of 4 values, multiplied at a time: counts of steps are multiples of it */
     uint8_t bias;
 
@@ -38,28 +45,30 @@ typedef struct {
     /* start[column] = - bias * sum of the column. */
     void (*begin)(const int8_t *packed, size_t steps, int32_t *start);
 
-    /* Weights [rows][stride] of `runs` times `run` rows -> one tile of columns, `steps` steps a run. */
-    void (*pack)(const int8_t *weights, size_t stride, int runs, size_t run, size_t steps, int8_t *packed);
-    /* The same of turned weights, for errors: `used` rows become columns, 4 `quads` values of each are read. */
-    void (*pack_turned)(const int8_t *weights, size_t stride, int used, size_t quads, int8_t *packed);
-    /* out[i][j] = row[j][i] ^ flip, for j < 4 and i < count; may write up to 60 bytes more. */
-    void (*interleave)(const uint8_t *const row[4], size_t count, uint8_t flip, uint8_t *out);
+    /* One step of packed inputs: the same stretches of four pixels, interleaved; may write 60 bytes more. */
+    void (*gather_inputs)(const uint8_t *const four[4], const fj_int8_stretch *stretch, int stretches, uint8_t *packed);
+    /* One step of packed errors of four pixels, `used` columns of a tile, the others 0. */
+    void (*gather_errors)(const uint8_t *const four[4], size_t used, int8_t *packed);
+    /* Weights of one tile of inputs, packed by output: `quads` times 4 outputs, in tiles `apart` bytes apart. */
+    void (*turn)(const int8_t *weights, size_t apart, size_t used, size_t quads, int8_t *packed);
 
-    /* Rows of `channels` sums, `stride` apart: mantissas at the same distance, negative ones as 0 if `relu`. `place` is
-     * the first one's place in the tensor without gaps. */
+    /* Rows of `channels` sums, `stride` apart: mantissas at the same distance, negative ones as 0 if `relu`. */
     void (*rescale)(const int32_t *sums, size_t pixels, size_t stride, size_t channels, int relu,
-                    const fj_int8_rounding *how, size_t place, int8_t *out);
+                    const fj_int8_rounding *how, int8_t *out);
     /* The largest of each 2x2 window of two rows of pixels, and the first place (0 to 3) that holds it. */
     void (*pool)(const int8_t *upper, const int8_t *lower, size_t pixels, size_t stride, int8_t *out, uint8_t *winner);
-    /* Copies, with value ^ flip. */
-    void (*put)(const int8_t *from, size_t count, uint8_t flip, uint8_t *to);
+    /* A row of pixels to another distance, with value ^ flip. */
+    void (*put)(const int8_t *from, size_t stride, size_t pixels, size_t channels, uint8_t flip, uint8_t *to,
+                size_t to_stride);
     /* Errors where `active` (biased) is positive, else 0. */
-    void (*mask)(const uint8_t *active, size_t count, int8_t *errors);
-    /* Errors of one pooled pixel to the winners' places in the four pixels of its window; 0 (biased) elsewhere. */
-    void (*unpool)(const int8_t *errors, const uint8_t *winner, size_t count, uint8_t *const to[4]);
-    /* weights <- clip(weights - rounded gradient); row r, column c has the place `place` + r + c * apart. */
-    void (*update)(const int32_t *gradient, size_t rows, size_t columns, const fj_int8_rounding *how, size_t place,
-                   size_t apart, int8_t *weights);
+    void (*mask)(const uint8_t *active, size_t active_stride, size_t pixels, size_t channels, int8_t *errors, size_t stride);
+    /* Errors of a row of pooled pixels to the winners' places in two rows, biased; 0 elsewhere. */
+    void (*unpool)(const int8_t *errors, size_t stride, const uint8_t *winner, size_t winner_stride, size_t pixels,
+                   size_t channels, uint8_t *upper, uint8_t *lower, size_t to_stride);
+    /* One tile of packed weights <- clip(weights - rounded gradient), whose rows are `stride` apart. Row r, column c has
+     * the place how->place + place[r] + c * apart; `largest` is the gradient's largest magnitude. */
+    void (*update)(const int32_t *gradient, size_t stride, size_t steps, const fj_int8_rounding *how, uint32_t largest,
+                   const uint32_t *place, size_t apart, int8_t *weights);
     int (*quantize)(const float *x, size_t count, int8_t *mantissas);
 } fj_int8_kernels;
 

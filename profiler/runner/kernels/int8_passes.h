@@ -2,70 +2,80 @@
  * file that includes them, which defines BIAS and COLUMNS (a multiple of 16). */
 
 typedef uint8_t Bytes __attribute__((vector_size(16), aligned(1), may_alias));
-typedef uint32_t Quads __attribute__((vector_size(16), aligned(1), may_alias));
 
 #define LOW_BYTES 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23
 #define HIGH_BYTES 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31
 #define LOW_PAIRS 0, 1, 16, 17, 2, 3, 18, 19, 4, 5, 20, 21, 6, 7, 22, 23
 #define HIGH_PAIRS 8, 9, 24, 25, 10, 11, 26, 27, 12, 13, 28, 29, 14, 15, 30, 31
+#define TURNED 0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15
 
-INLINE void interleave_16(const uint8_t *a, const uint8_t *b, const uint8_t *c, const uint8_t *d, uint8_t flip,
-                          uint8_t *out) {
-    Bytes va = *(const Bytes *)a, vb = *(const Bytes *)b, vc = *(const Bytes *)c, vd = *(const Bytes *)d;
-    Bytes ab = __builtin_shufflevector(va, vb, LOW_BYTES), cd = __builtin_shufflevector(vc, vd, LOW_BYTES);
-    Bytes ef = __builtin_shufflevector(va, vb, HIGH_BYTES), gh = __builtin_shufflevector(vc, vd, HIGH_BYTES);
-    *(Bytes *)out = __builtin_shufflevector(ab, cd, LOW_PAIRS) ^ flip;
-    *(Bytes *)(out + 16) = __builtin_shufflevector(ab, cd, HIGH_PAIRS) ^ flip;
-    *(Bytes *)(out + 32) = __builtin_shufflevector(ef, gh, LOW_PAIRS) ^ flip;
-    *(Bytes *)(out + 48) = __builtin_shufflevector(ef, gh, HIGH_PAIRS) ^ flip;
+INLINE Bytes bytes_at(const void *from) {
+    return *(const Bytes *)from;
 }
 
-static void interleave(const uint8_t *const row[4], size_t count, uint8_t flip, uint8_t *out) {
-    const uint8_t *a = row[0], *b = row[1], *c = row[2], *d = row[3];
-    for (size_t i = 0; i < count; i += 16) interleave_16(a + i, b + i, c + i, d + i, flip, out + 4 * i);
+INLINE void bytes_to(void *to, Bytes x) {
+    *(Bytes *)to = x;
 }
 
-static void pack(const int8_t *weights, size_t stride, int runs, size_t run, size_t steps, int8_t *packed) {
-    static const uint8_t zeros[COLUMNS];
-    for (int of = 0; of < runs; of++) {
-        const uint8_t *rows = (const uint8_t *)weights + (size_t)of * run * stride;
-        for (size_t k = 0; k < 4 * steps; k += 4, packed += COLUMNS * 4) {
-            const uint8_t *row[4];
-            for (size_t j = 0; j < 4; j++) row[j] = k + j < run ? rows + (k + j) * stride : zeros;
-            for (int i = 0; i < COLUMNS; i += 16)
-                interleave_16(row[0] + i, row[1] + i, row[2] + i, row[3] + i, 0, (uint8_t *)packed + 4 * i);
-        }
+/* The first eight of four rows -> out[8][4]; the first sixteen -> out[16][4]. */
+INLINE void interleave_8(Bytes a, Bytes b, Bytes c, Bytes d, uint8_t *out) {
+    Bytes ab = __builtin_shufflevector(a, b, LOW_BYTES), cd = __builtin_shufflevector(c, d, LOW_BYTES);
+    bytes_to(out, __builtin_shufflevector(ab, cd, LOW_PAIRS));
+    bytes_to(out + 16, __builtin_shufflevector(ab, cd, HIGH_PAIRS));
+}
+
+INLINE void interleave_16(Bytes a, Bytes b, Bytes c, Bytes d, uint8_t *out) {
+    Bytes ab = __builtin_shufflevector(a, b, HIGH_BYTES), cd = __builtin_shufflevector(c, d, HIGH_BYTES);
+    interleave_8(a, b, c, d, out);
+    bytes_to(out + 32, __builtin_shufflevector(ab, cd, LOW_PAIRS));
+    bytes_to(out + 48, __builtin_shufflevector(ab, cd, HIGH_PAIRS));
+}
+
+static void gather_inputs(const uint8_t *const four[4], const fj_int8_stretch *stretch, int stretches, uint8_t *packed) {
+    const Bytes zeros = (Bytes){0} + (uint8_t)BIAS;
+    for (; stretches > 0; stretches--, stretch++) {
+        const uint8_t *a = four[0] + stretch->offset, *b = four[1] + stretch->offset, *c = four[2] + stretch->offset,
+                      *d = four[3] + stretch->offset;
+        if (stretch->length <= 8) interleave_8(bytes_at(a), bytes_at(b), bytes_at(c), bytes_at(d), packed);
+        else
+            for (int i = 0; i < stretch->length; i += 16)
+                interleave_16(bytes_at(a + i), bytes_at(b + i), bytes_at(c + i), bytes_at(d + i), packed + 4 * i);
+        packed += 4 * stretch->length;
+        for (int i = 0; i < stretch->blank; i += 4) bytes_to(packed + 4 * i, zeros);
+        packed += 4 * stretch->blank;
     }
 }
 
-static void pack_turned(const int8_t *weights, size_t stride, int used, size_t quads, int8_t *packed) {
-    for (int i = 0; i < COLUMNS; i += 4) {
-        const uint8_t *rows = (const uint8_t *)weights + (size_t)i * stride;
-        uint8_t *out = (uint8_t *)packed + 4 * i;
-        size_t q = 0;
-        for (; i + 4 <= used && q + 4 <= quads; q += 4) {
-            const uint8_t *at = rows + 4 * q;
-            Quads a = *(const Quads *)at, b = *(const Quads *)(at + stride), c = *(const Quads *)(at + 2 * stride),
-                  d = *(const Quads *)(at + 3 * stride);
-            Quads ab = __builtin_shufflevector(a, b, 0, 4, 1, 5), cd = __builtin_shufflevector(c, d, 0, 4, 1, 5);
-            Quads ef = __builtin_shufflevector(a, b, 2, 6, 3, 7), gh = __builtin_shufflevector(c, d, 2, 6, 3, 7);
-            *(Quads *)(out + q * COLUMNS * 4) = __builtin_shufflevector(ab, cd, 0, 1, 4, 5);
-            *(Quads *)(out + (q + 1) * COLUMNS * 4) = __builtin_shufflevector(ab, cd, 2, 3, 6, 7);
-            *(Quads *)(out + (q + 2) * COLUMNS * 4) = __builtin_shufflevector(ef, gh, 0, 1, 4, 5);
-            *(Quads *)(out + (q + 3) * COLUMNS * 4) = __builtin_shufflevector(ef, gh, 2, 3, 6, 7);
-        }
-        for (; q < quads; q++) {
-            for (int j = 0; j < 4; j++) {
-                uint8_t *to = out + q * COLUMNS * 4 + 4 * j;
-                if (i + j < used) memcpy(to, rows + (size_t)j * stride + 4 * q, 4);
-                else memset(to, 0, 4);
+static void gather_errors(const uint8_t *const four[4], size_t used, int8_t *packed) {
+    static const uint8_t keep[32] = {255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255};
+    for (size_t i = 0; i < COLUMNS; i += 16) {
+        size_t left = used > i ? used - i : 0;
+        Bytes kept = bytes_at(keep + 16 - (left < 16 ? left : 16)), row[4];
+        for (int j = 0; j < 4; j++) row[j] = (bytes_at(four[j] + i) ^ (uint8_t)BIAS) & kept;
+        interleave_16(row[0], row[1], row[2], row[3], (uint8_t *)packed + 4 * i);
+    }
+}
+
+/* Squares of 4 inputs x 4 outputs, each turned over. */
+static void turn(const int8_t *weights, size_t apart, size_t used, size_t quads, int8_t *packed) {
+    for (size_t input = 0; input < COLUMNS / 4; input++, weights += 4 * COLUMNS, packed += 16) {
+        int8_t *to = packed;
+        const int8_t *tile = weights;
+        size_t left = quads;
+        for (; left > 0; tile += apart) {
+            size_t in_tile = left < COLUMNS / 4 ? left : COLUMNS / 4;
+            left -= in_tile;
+            for (size_t q = 0; q < in_tile; q++, to += 4 * COLUMNS) {
+                Bytes square = {0};
+                if (input < used) square = bytes_at(tile + 16 * q);
+                bytes_to(to, __builtin_shufflevector(square, square, TURNED));
             }
         }
     }
 }
 
 static void rescale(const int32_t *restrict sums, size_t pixels, size_t stride, size_t channels, int relu,
-                    const fj_int8_rounding *how, size_t place, int8_t *restrict out) {
+                    const fj_int8_rounding *how, int8_t *restrict out) {
     const int s = how->shift;
     const int32_t floor = relu ? 0 : INT32_MIN;
     const size_t count = (pixels - 1) * stride + channels;
@@ -80,10 +90,11 @@ static void rescale(const int32_t *restrict sums, size_t pixels, size_t stride, 
             out[i] = (int8_t)fj_clip127(fj_round_pseudo(x, s));
         }
     } else {
-        for (size_t p = 0; p < pixels; p++, sums += stride, out += stride, place += channels) {
+        uint32_t place = how->place;
+        for (size_t p = 0; p < pixels; p++, sums += stride, out += stride, place += (uint32_t)channels) {
             for (size_t c = 0; c < channels; c++) {
                 int32_t x = sums[c] < floor ? floor : sums[c];
-                out[c] = (int8_t)fj_clip127(fj_round_stochastic(x, s, how->key, (uint32_t)(place + c)));
+                out[c] = (int8_t)fj_clip127(fj_round_stochastic(x, s, how->key, place + (uint32_t)c));
             }
         }
     }
@@ -107,53 +118,65 @@ static void pool(const int8_t *restrict upper, const int8_t *restrict lower, siz
 #define EACH_16(i, count) \
     for (size_t i = 0; i < (count); i = (i + 32 > (count) && i + 16 < (count)) ? (count) - 16 : i + 16)
 
-static void put(const int8_t *restrict from, size_t count, uint8_t flip, uint8_t *restrict to) {
-    if (count < 16) {
-        for (size_t i = 0; i < count; i++) to[i] = (uint8_t)from[i] ^ flip;
-        return;
-    }
-    EACH_16(i, count) *(Bytes *)(to + i) = *(const Bytes *)(from + i) ^ flip;
-}
-
-static void mask(const uint8_t *restrict active, size_t count, int8_t *restrict errors) {
-    for (size_t i = 0; i < count; i++) errors[i] = (int8_t)(active[i] ^ BIAS) > 0 ? errors[i] : 0;
-}
-
-static void unpool(const int8_t *errors, const uint8_t *winner, size_t count, uint8_t *const to[4]) {
-    if (count < 16) {
-        for (int k = 0; k < 4; k++)
-            for (size_t i = 0; i < count; i++) to[k][i] = (uint8_t)((winner[i] == k ? errors[i] : 0) ^ BIAS);
-        return;
-    }
-    EACH_16(i, count) {
-        Bytes e = *(const Bytes *)(errors + i), w = *(const Bytes *)(winner + i);
-        for (int k = 0; k < 4; k++) *(Bytes *)(to[k] + i) = (e & (Bytes)(w == (uint8_t)k)) ^ (uint8_t)BIAS;
+static void put(const int8_t *restrict from, size_t stride, size_t pixels, size_t channels, uint8_t flip,
+                uint8_t *restrict to, size_t to_stride) {
+    if (stride == channels && to_stride == channels) channels *= pixels, pixels = 1;
+    for (; pixels > 0; pixels--, from += stride, to += to_stride) {
+        if (channels < 16) {
+            for (size_t i = 0; i < channels; i++) to[i] = (uint8_t)from[i] ^ flip;
+        } else {
+            EACH_16(i, channels) bytes_to(to + i, bytes_at(from + i) ^ flip);
+        }
     }
 }
 
-/* In wide integers: a gradient that is not shifted may be as large as the sums. */
-INLINE int8_t less(int8_t weight, int32_t update) {
-    int32_t most = update > 254 ? 254 : update < -254 ? -254 : update;
-    return (int8_t)fj_clip127(weight - most);
+static void mask(const uint8_t *restrict active, size_t active_stride, size_t pixels, size_t channels,
+                 int8_t *restrict errors, size_t stride) {
+    if (stride == channels && active_stride == channels) channels *= pixels, pixels = 1;
+    for (; pixels > 0; pixels--, active += active_stride, errors += stride)
+        for (size_t i = 0; i < channels; i++) errors[i] = (int8_t)(active[i] ^ BIAS) > 0 ? errors[i] : 0;
 }
 
-static void update(const int32_t *restrict gradient, size_t rows, size_t columns, const fj_int8_rounding *how,
-                   size_t place, size_t apart, int8_t *restrict weights) {
-    const int s = how->shift;
-    const size_t count = rows * columns;
-    if (s <= 0) {
-        for (size_t i = 0; i < count; i++) weights[i] = less(weights[i], gradient[i]);
-    } else if (how->rounding == FJ_NEAREST) {
-        for (size_t i = 0; i < count; i++) weights[i] = less(weights[i], fj_round_nearest(gradient[i], s));
-    } else if (how->rounding == FJ_PSEUDO_STOCHASTIC) {
-        for (size_t i = 0; i < count; i++) weights[i] = less(weights[i], fj_round_pseudo(gradient[i], s));
-    } else {
-        for (size_t r = 0; r < rows; r++, gradient += columns, weights += columns) {
-            for (size_t c = 0; c < columns; c++) {
-                uint32_t at = (uint32_t)(place + r + c * apart);
-                weights[c] = less(weights[c], fj_round_stochastic(gradient[c], s, how->key, at));
+static void unpool(const int8_t *errors, size_t stride, const uint8_t *winner, size_t winner_stride, size_t pixels,
+                   size_t channels, uint8_t *upper, uint8_t *lower, size_t to_stride) {
+    for (; pixels > 0; pixels--) {
+        uint8_t *const to[4] = {upper, upper + to_stride, lower, lower + to_stride};
+        if (channels < 16) {
+            for (int k = 0; k < 4; k++)
+                for (size_t i = 0; i < channels; i++) to[k][i] = (uint8_t)((winner[i] == k ? errors[i] : 0) ^ BIAS);
+        } else {
+            EACH_16(i, channels) {
+                Bytes e = bytes_at(errors + i), w = bytes_at(winner + i);
+                for (int k = 0; k < 4; k++) bytes_to(to[k] + i, (e & (Bytes)(w == (uint8_t)k)) ^ (uint8_t)BIAS);
             }
         }
+        errors += stride, winner += winner_stride, upper += 2 * to_stride, lower += 2 * to_stride;
+    }
+}
+
+/* An update beyond +-254 moves any weight to its limit. */
+INLINE int16_t narrow(int32_t update) {
+    return (int16_t)(update > 254 ? 254 : update < -254 ? -254 : update);
+}
+
+static void update(const int32_t *gradient, size_t stride, size_t steps, const fj_int8_rounding *how, uint32_t largest,
+                   const uint32_t *place, size_t apart, int8_t *restrict weights) {
+    const int s = how->shift;
+    (void)largest;
+    for (; steps > 0; steps--, weights += 4 * COLUMNS, place += 4) {
+        int16_t change[4][COLUMNS];
+        const uint32_t first[4] = {how->place + place[0], how->place + place[1], how->place + place[2], how->place + place[3]};
+        for (int r = 0; r < 4; r++, gradient += stride) {
+            for (int c = 0; c < COLUMNS; c++) {
+                int32_t x = gradient[c];
+                if (s <= 0) change[r][c] = narrow(x);
+                else if (how->rounding == FJ_NEAREST) change[r][c] = narrow(fj_round_nearest(x, s));
+                else if (how->rounding == FJ_PSEUDO_STOCHASTIC) change[r][c] = narrow(fj_round_pseudo(x, s));
+                else change[r][c] = narrow(fj_round_stochastic(x, s, how->key, first[r] + (uint32_t)c * (uint32_t)apart));
+            }
+        }
+        for (int c = 0; c < COLUMNS; c++)
+            for (int r = 0; r < 4; r++) weights[4 * c + r] = (int8_t)fj_clip127(weights[4 * c + r] - change[r][c]);
     }
 }
 
@@ -193,7 +216,7 @@ static int quantize(const float *restrict x, size_t count, int8_t *restrict mant
 
 const fj_int8_kernels FJ_KERNELS = {
     .rows = ROWS, .columns = COLUMNS, .steps = STEPS, .bias = BIAS,
-    .multiply = multiply, .accumulate = accumulate, .begin = begin, .pack = pack, .pack_turned = pack_turned,
-    .interleave = interleave, .rescale = rescale, .pool = pool, .put = put, .mask = mask, .unpool = unpool,
+    .multiply = multiply, .accumulate = accumulate, .begin = begin,
+    .gather_inputs = gather_inputs, .gather_errors = gather_errors, .turn = turn, .rescale = rescale, .pool = pool, .put = put, .mask = mask, .unpool = unpool,
     .update = update, .quantize = quantize,
 };

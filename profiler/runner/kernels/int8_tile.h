@@ -2,7 +2,7 @@
  *
  * The file defines ROWS, VECTORS, LANES, STEPS (of 4 values at a time), PAIR (rows that share a Sum), BIAS, and
  *   Vec: LANES int32            vec_load, vec_store, vec_add, vec_most (largest magnitudes), vec_reduce
- *   Sum: sums of PAIR x LANES   sum_zero, sum_row(sum, row of the pair) -> Vec
+ *   Sum: sums of PAIR x LANES   sum_begin(start: zeros unless BIAS), sum_row(sum, row of the pair) -> Vec
  *   Cell: packed values of LANES columns and STEPS steps   cell_load(first step, bytes to the next)
  *   Spread: the same values of PAIR rows for all lanes     spread_load(rows, at, bytes to the next step)
  *   dot(Sum, Spread, Cell) -> Sum
@@ -28,14 +28,13 @@ static uint32_t multiply(const uint8_t *const *rows, int used, size_t line, int 
     Sum sum[ROWS / PAIR][VECTORS];
     for (int r = 0; r < ROWS; r++) row[r] = rows[r];
     for (int r = 0; r < ROWS / PAIR; r++)
-        for (int v = 0; v < VECTORS; v++) sum[r][v] = sum_zero();
+        for (int v = 0; v < VECTORS; v++) sum[r][v] = sum_begin(start + v * LANES);
     for (int run = 0; run < runs; run++, packed += steps * COLUMNS * 4)
         sum_up(sum, row, (size_t)run * line, 4, steps, packed);
-    Vec most = vec_zero(), first[VECTORS];
-    for (int v = 0; v < VECTORS; v++) first[v] = vec_load(start + v * LANES);
+    Vec most = vec_zero();
     for (int r = 0; r < ROWS; r++) {
         for (int v = 0; v < VECTORS; v++) {
-            Vec x = vec_add(sum_row(sum[r / PAIR][v], r % PAIR), first[v]);
+            Vec x = sum_row(sum[r / PAIR][v], r % PAIR);
             most = vec_most(most, x);
             if (r < used) vec_store(out + (size_t)r * stride + v * LANES, x);
         }
@@ -49,15 +48,14 @@ static uint32_t accumulate(const uint8_t *x, size_t x_step, int used, size_t ste
     Sum sum[ROWS / PAIR][VECTORS];
     for (int r = 0; r < ROWS; r++) row[r] = x + 4 * r;
     for (int r = 0; r < ROWS / PAIR; r++)
-        for (int v = 0; v < VECTORS; v++) sum[r][v] = sum_zero();
+        for (int v = 0; v < VECTORS; v++) sum[r][v] = sum_begin(start + v * LANES);
     sum_up(sum, row, 0, x_step, steps, packed);
-    Vec most = vec_zero(), first[VECTORS];
-    for (int v = 0; v < VECTORS; v++) first[v] = vec_load(start + v * LANES);
+    Vec most = vec_zero();
     for (int r = 0; r < ROWS; r++) {
         if (r >= used) break;
         for (int v = 0; v < VECTORS; v++) {
             int32_t *to = out + (size_t)r * stride + v * LANES;
-            Vec x_v = vec_add(sum_row(sum[r / PAIR][v], r % PAIR), first[v]);
+            Vec x_v = sum_row(sum[r / PAIR][v], r % PAIR);
             if (!fresh) x_v = vec_add(x_v, vec_load(to));
             most = vec_most(most, x_v);
             vec_store(to, x_v);
@@ -70,7 +68,8 @@ static void begin(const int8_t *packed, size_t steps, int32_t *start) {
     static const uint8_t bias[4] = {BIAS, BIAS, BIAS, BIAS};
     const uint8_t *const row[2] = {bias, bias};
     Sum sum[VECTORS];
-    for (int v = 0; v < VECTORS; v++) sum[v] = sum_zero();
+    for (int i = 0; i < COLUMNS; i++) start[i] = 0;
+    for (int v = 0; v < VECTORS; v++) sum[v] = sum_begin(start + v * LANES);
     for (size_t i = 0; BIAS && i < steps; i += STEPS, packed += STEPS * COLUMNS * 4)
         for (int v = 0; v < VECTORS; v++)
             sum[v] = dot(sum[v], spread_load(row, 0, 0), cell_load(packed + v * LANES * 4, COLUMNS * 4));

@@ -24,7 +24,7 @@ typedef __m512i Sum;
 typedef __m512i Cell;
 typedef __m512i Spread;
 
-#define sum_zero vec_zero
+#define sum_begin vec_load
 #define sum_row(sum, row) (sum)
 
 INLINE Cell cell_load(const int8_t *from, size_t next) {
