@@ -10,12 +10,13 @@ import numpy as np
 from profiler.names import fold, printable
 from profiler.workload.lines import Lines, nothing_read
 from profiler.workload.pattern_groups import PARTS
-from profiler.workload.reading import ACCELERATORS, Array, Reading, of_batches
+from profiler.workload.reading import ACCELERATORS, Array, Counts, Reading, of_blocks
 from profiler.workload.workload import Workload
 
 VERSION = 1
 _LATEST_NS = 2**63
 _MOST_NOTES = 20
+_MOST_IN_LINE = 10**9
 # A phone that suspends and wakes is away for longer than this; two clocks read one after the other differ by less.
 _SUSPENDED_S = 0.1
 # Time between batches that is in the energy of a run and not in the time of its batches.
@@ -31,6 +32,7 @@ class _Record:
     phase: str | None = None
     phase_ns: int | None = None
     times: dict[str | None, list[tuple[int, int]]] = field(default_factory=dict)
+    counts: dict[str | None, list[int]] = field(default_factory=dict)
     parts: dict[str | None, list[Mapping[str, int]]] = field(default_factory=dict)
     backwards: bool = False
     problems: list[str] = field(default_factory=list)
@@ -43,6 +45,8 @@ def read(workload: Workload, lines: Lines, files: Mapping[str, bytes]) -> Readin
 
         mean with overlap = (last t1 - first t0) / batches
 
+    A line may stand for several batches (``count``), which then took the same each.
+
     Raises ValueError if there is no batch after the warm-up.
     """
     record = _record(lines)
@@ -54,6 +58,7 @@ def read(workload: Workload, lines: Lines, files: Mapping[str, bytes]) -> Readin
         expected = '{"kind":"phase","name":"run",...} and then {"kind":"batch","i":0,"t0_ns":...,"t1_ns":...}'
         raise nothing_read(lines, expected)
     t0_ns, t1_ns = np.array(run, dtype=np.int64).T
+    counts = np.array(record.counts[measured], dtype=np.int64)
     follows = bool((t0_ns[1:] >= t1_ns[:-1]).all())
     if follows and workload.overlap != "on":
         batch_ms = (t1_ns - t0_ns) / 1e6
@@ -64,16 +69,16 @@ def read(workload: Workload, lines: Lines, files: Mapping[str, bytes]) -> Readin
         batch_ms = np.diff(t1_ns, prepend=t0_ns[0]) / 1e6
     if not follows and workload.overlap == "off":
         record.notes.append("batches overlap, although the workload says that they do not")
-    reading = of_batches(batch_ms)
-    warmup = record.times.get("warmup") or []
+    reading = of_blocks(batch_ms, counts)
+    warmup, warmed_up = record.times.get("warmup") or [], sum(record.counts.get("warmup") or [])
     _compare(workload, record)
-    _end(record, len(run), len(warmup))
+    _end(record, int(counts.sum()), warmed_up)
     hello = record.hello or {}
     return replace(
         reading,
-        warmup_batches=len(warmup),
-        warmup_ms=float(np.mean([t1 - t0 for t0, t1 in warmup])) / 1e6 if warmup else None,
-        parts_ms=_parts(record.parts[measured]),
+        warmup_batches=warmed_up,
+        warmup_ms=sum(t1 - t0 for t0, t1 in warmup) / warmed_up / 1e6 if warmup else None,
+        parts_ms=_parts(record.parts[measured], counts),
         run_window_s=_window(record, run),
         suspended_s=_suspended(record),
         startup_ms=_startup(record),
@@ -131,12 +136,14 @@ def _ns(entry: Mapping[str, Any] | None, key: str) -> int | None:
 
 def _batch(record: _Record, entry: Mapping[str, Any]) -> None:
     t0_ns, t1_ns = _ns(entry, "t0_ns"), _ns(entry, "t1_ns")
-    if t0_ns is None or t1_ns is None:
+    count = entry.get("count", 1)
+    if t0_ns is None or t1_ns is None or type(count) is not int or not 1 <= count <= _MOST_IN_LINE:
         record.torn += 1
         return
     times = record.times.setdefault(record.phase, [])
     record.backwards |= t1_ns < t0_ns or bool(times and (t1_ns < times[-1][1] or t0_ns < times[-1][0]))
     times.append((t0_ns, t1_ns))
+    record.counts.setdefault(record.phase, []).append(count)
     parts = entry.get("parts_ns")
     known = (
         {name: value for name in PARTS if (value := _ns(parts, name)) is not None} if isinstance(parts, dict) else {}
@@ -144,13 +151,14 @@ def _batch(record: _Record, entry: Mapping[str, Any]) -> None:
     record.parts.setdefault(record.phase, []).append(known)
 
 
-def _parts(parts: list[Mapping[str, int]]) -> dict[str, Array | float]:
-    """Return the times of the parts that every batch has."""
-    return {
-        name: np.array([part[name] for part in parts], dtype=np.float64) / 1e6
-        for name in PARTS
-        if all(name in part for part in parts)
-    }
+def _parts(parts: list[Mapping[str, int]], counts: Counts) -> dict[str, Array | float]:
+    """Return the times of the parts that every line has: of every batch, or the mean where lines hold several."""
+    found: dict[str, Array | float] = {}
+    for name in PARTS:
+        if all(name in part for part in parts):
+            part_ms = np.array([part[name] for part in parts], dtype=np.float64) / 1e6
+            found[name] = part_ms if (counts == 1).all() else float(part_ms.sum() / counts.sum())
+    return found
 
 
 def _compare(workload: Workload, record: _Record) -> None:

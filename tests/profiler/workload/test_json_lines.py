@@ -158,3 +158,25 @@ def test_an_output_without_a_batch_says_what_was_expected(workload: Callable[...
             read_output(workload(), text.encode(), {})
         assert "\n" not in str(caught.value)
         assert ("Segmentation fault" in str(caught.value)) == ("Segmentation" in text)
+
+
+def test_a_line_may_stand_for_several_batches(workload: Callable[..., Any], run_output: Lines) -> None:
+    lines = [json.loads(line) for line in run_output([(1000, 1010), (1010, 1040)])]
+    for line, count in zip((line for line in lines if line["kind"] == "batch"), (1, 4), strict=True):
+        line["parts_ns"] = {"sample": 5_000_000 * count}
+        if count > 1:
+            line["count"] = count
+    lines[-1]["batches"] = 5
+    reading = read_output(workload(), "\n".join(map(json.dumps, lines)).encode(), {})
+    assert (reading.batches, reading.mean_ms, reading.batch_ms) == (5, pytest.approx(8), None)
+    assert reading.block_ms is not None
+    np.testing.assert_allclose(reading.block_ms, [10, 7.5])
+    assert reading.parts_ms == {"sample": pytest.approx(5)}
+    assert reading.problems == ()
+
+
+@pytest.mark.parametrize("count", [0, -1, 1.5, "2", True, 10**10, None])
+def test_a_count_that_is_none_is_not_read(count: Any, workload: Callable[..., Any], run_output: Lines) -> None:
+    lines = [json.loads(line) for line in run_output([(1000, 1010), (1010, 1040)])]
+    next(line for line in lines if line["kind"] == "batch")["count"] = count
+    assert "1 lines are torn" in read_output(workload(), "\n".join(map(json.dumps, lines)).encode(), {}).notes
