@@ -9,15 +9,21 @@
  * and INLINE, what such functions begin with.
  */
 #define COLUMNS (VECTORS * LANES)
+/* Sums live in registers only if every loop over them is unrolled. */
+#if defined(__clang__)
+#define EACH _Pragma("clang loop unroll(full)") for
+#else
+#define EACH _Pragma("GCC unroll 32") for
+#endif
 
 INLINE void sum_up(Sum sum[ROWS / PAIR][VECTORS], const uint8_t *const row[ROWS], size_t at, size_t step, size_t steps,
                    const int8_t *packed) {
     for (size_t i = 0; i < steps; i += STEPS, at += STEPS * step, packed += STEPS * COLUMNS * 4) {
         Cell cell[VECTORS];
-        for (int v = 0; v < VECTORS; v++) cell[v] = cell_load(packed + v * LANES * 4, COLUMNS * 4);
-        for (int r = 0; r < ROWS / PAIR; r++) {
+        EACH (int v = 0; v < VECTORS; v++) cell[v] = cell_load(packed + v * LANES * 4, COLUMNS * 4);
+        EACH (int r = 0; r < ROWS / PAIR; r++) {
             Spread spread = spread_load(&row[r * PAIR], at, step);
-            for (int v = 0; v < VECTORS; v++) sum[r][v] = dot(sum[r][v], spread, cell[v]);
+            EACH (int v = 0; v < VECTORS; v++) sum[r][v] = dot(sum[r][v], spread, cell[v]);
         }
     }
 }
@@ -26,14 +32,14 @@ static uint32_t multiply(const uint8_t *const *rows, int used, size_t line, int 
                          const int32_t *start, int32_t *out, size_t stride) {
     const uint8_t *row[ROWS];
     Sum sum[ROWS / PAIR][VECTORS];
-    for (int r = 0; r < ROWS; r++) row[r] = rows[r];
-    for (int r = 0; r < ROWS / PAIR; r++)
-        for (int v = 0; v < VECTORS; v++) sum[r][v] = sum_begin(start + v * LANES);
+    EACH (int r = 0; r < ROWS; r++) row[r] = rows[r];
+    EACH (int r = 0; r < ROWS / PAIR; r++)
+        EACH (int v = 0; v < VECTORS; v++) sum[r][v] = sum_begin(start + v * LANES);
     for (int run = 0; run < runs; run++, packed += steps * COLUMNS * 4)
         sum_up(sum, row, (size_t)run * line, 4, steps, packed);
     Vec most = vec_zero();
-    for (int r = 0; r < ROWS; r++) {
-        for (int v = 0; v < VECTORS; v++) {
+    EACH (int r = 0; r < ROWS; r++) {
+        EACH (int v = 0; v < VECTORS; v++) {
             Vec x = sum_row(sum[r / PAIR][v], r % PAIR);
             most = vec_most(most, x);
             if (r < used) vec_store(out + (size_t)r * stride + v * LANES, x);
@@ -46,14 +52,14 @@ static uint32_t accumulate(const uint8_t *x, size_t x_step, int used, size_t ste
                            const int32_t *start, int fresh, int32_t *out, size_t stride) {
     const uint8_t *row[ROWS];
     Sum sum[ROWS / PAIR][VECTORS];
-    for (int r = 0; r < ROWS; r++) row[r] = x + 4 * r;
-    for (int r = 0; r < ROWS / PAIR; r++)
-        for (int v = 0; v < VECTORS; v++) sum[r][v] = sum_begin(start + v * LANES);
+    EACH (int r = 0; r < ROWS; r++) row[r] = x + 4 * r;
+    EACH (int r = 0; r < ROWS / PAIR; r++)
+        EACH (int v = 0; v < VECTORS; v++) sum[r][v] = sum_begin(start + v * LANES);
     sum_up(sum, row, 0, x_step, steps, packed);
     Vec most = vec_zero();
-    for (int r = 0; r < ROWS; r++) {
-        if (r >= used) break;
-        for (int v = 0; v < VECTORS; v++) {
+    EACH (int r = 0; r < ROWS; r++) {
+        EACH (int v = 0; v < VECTORS; v++) {
+            if (r >= used) continue;
             int32_t *to = out + (size_t)r * stride + v * LANES;
             Vec x_v = sum_row(sum[r / PAIR][v], r % PAIR);
             if (!fresh) x_v = vec_add(x_v, vec_load(to));
@@ -69,10 +75,10 @@ static void begin(const int8_t *packed, size_t steps, int32_t *start) {
     const uint8_t *const row[2] = {bias, bias};
     Sum sum[VECTORS];
     for (int i = 0; i < COLUMNS; i++) start[i] = 0;
-    for (int v = 0; v < VECTORS; v++) sum[v] = sum_begin(start + v * LANES);
+    EACH (int v = 0; v < VECTORS; v++) sum[v] = sum_begin(start + v * LANES);
     for (size_t i = 0; BIAS && i < steps; i += STEPS, packed += STEPS * COLUMNS * 4)
-        for (int v = 0; v < VECTORS; v++)
+        EACH (int v = 0; v < VECTORS; v++)
             sum[v] = dot(sum[v], spread_load(row, 0, 0), cell_load(packed + v * LANES * 4, COLUMNS * 4));
-    for (int v = 0; v < VECTORS; v++) vec_store(start + v * LANES, sum_row(sum[v], 0));
+    EACH (int v = 0; v < VECTORS; v++) vec_store(start + v * LANES, sum_row(sum[v], 0));
     for (int i = 0; i < COLUMNS; i++) start[i] = -start[i];
 }
