@@ -159,24 +159,39 @@ INLINE int16_t narrow(int32_t update) {
     return (int16_t)(update > 254 ? 254 : update < -254 ? -254 : update);
 }
 
+/* One step: four rows of changes, then the weights between which they stand. */
+INLINE void update_step(const int32_t *gradient, size_t stride, fj_rounding rounding, int s, uint32_t key,
+                        const uint32_t first[4], uint32_t apart, int8_t *weights) {
+    int16_t change[4][COLUMNS];
+    for (int r = 0; r < 4; r++, gradient += stride) {
+        for (uint32_t c = 0; c < COLUMNS; c++) {
+            int32_t x = gradient[c];
+            change[r][c] = narrow(rounding == FJ_NEAREST             ? fj_round_nearest(x, s)
+                                  : rounding == FJ_PSEUDO_STOCHASTIC ? fj_round_pseudo(x, s)
+                                                                     : fj_round_stochastic(x, s, key, first[r] + c * apart));
+        }
+    }
+    for (int c = 0; c < COLUMNS; c++)
+        for (int r = 0; r < 4; r++) weights[4 * c + r] = (int8_t)fj_clip127(weights[4 * c + r] - change[r][c]);
+}
+
 static void update(const int32_t *gradient, size_t stride, size_t steps, const fj_int8_rounding *how, uint32_t largest,
                    const uint32_t *place, size_t apart, int8_t *restrict weights) {
     const int s = how->shift;
+#ifdef SWIFT_UPDATE
+    if (how->rounding == FJ_PSEUDO_STOCHASTIC && s > 0 && largest >> s < 127) {
+        swift_update(gradient, stride, steps, s, largest, weights);
+        return;
+    }
+#endif
     (void)largest;
-    for (; steps > 0; steps--, weights += 4 * COLUMNS, place += 4) {
-        int16_t change[4][COLUMNS];
+    for (; steps > 0; steps--, gradient += 4 * stride, weights += 4 * COLUMNS, place += 4) {
         const uint32_t first[4] = {how->place + place[0], how->place + place[1], how->place + place[2], how->place + place[3]};
-        for (int r = 0; r < 4; r++, gradient += stride) {
-            for (int c = 0; c < COLUMNS; c++) {
-                int32_t x = gradient[c];
-                if (s <= 0) change[r][c] = narrow(x);
-                else if (how->rounding == FJ_NEAREST) change[r][c] = narrow(fj_round_nearest(x, s));
-                else if (how->rounding == FJ_PSEUDO_STOCHASTIC) change[r][c] = narrow(fj_round_pseudo(x, s));
-                else change[r][c] = narrow(fj_round_stochastic(x, s, how->key, first[r] + (uint32_t)c * (uint32_t)apart));
-            }
-        }
-        for (int c = 0; c < COLUMNS; c++)
-            for (int r = 0; r < 4; r++) weights[4 * c + r] = (int8_t)fj_clip127(weights[4 * c + r] - change[r][c]);
+        if (s <= 0) update_step(gradient, stride, FJ_NEAREST, 0, 0, first, 0, weights);
+        else if (how->rounding == FJ_NEAREST) update_step(gradient, stride, FJ_NEAREST, s, 0, first, 0, weights);
+        else if (how->rounding == FJ_PSEUDO_STOCHASTIC)
+            update_step(gradient, stride, FJ_PSEUDO_STOCHASTIC, s, 0, first, 0, weights);
+        else update_step(gradient, stride, FJ_STOCHASTIC, s, how->key, first, (uint32_t)apart, weights);
     }
 }
 
