@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from profiler.names import printable
 from profiler.native.build import built_library
-from profiler.native.check import check_array, check_finite, known_number
+from profiler.native.check import FLOAT32, check_array, check_finite, known_number
 
 Precision = Literal["fp32", "int8"]
 Floats = npt.NDArray[np.float32]
@@ -134,7 +134,7 @@ class Library:
 
     def quantize(self, x: Floats, path: str = "best") -> tuple[Mantissas, int]:
         """Return mantissas and the exponent of floats: x is about mantissa * 2^exponent, one exponent for all."""
-        check_array("x", x, np.float32)
+        check_array("x", x, FLOAT32)
         check_finite("x", x)
         mantissas = np.empty(x.shape, dtype=np.int8)
         number = self.path_number(path)

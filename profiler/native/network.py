@@ -13,7 +13,18 @@ import numpy as np
 import numpy.typing as npt
 
 from profiler.names import printable
-from profiler.native.check import Array, check_array, check_finite, check_mantissas, check_range, known_number
+from profiler.native.check import (
+    FLOAT32,
+    INT8,
+    INT32,
+    Array,
+    Type,
+    check_array,
+    check_finite,
+    check_mantissas,
+    check_range,
+    known_number,
+)
 from profiler.native.library import (
     PATHS,
     PRECISIONS,
@@ -90,7 +101,7 @@ class Network:
         threads: int = 1,
         cpus: Sequence[int] = (),
         bias: bool = False,
-        library_of: Library | None = None,
+        kernels: Library | None = None,
     ) -> None:
         self._handle = 0
         self._lock = threading.Lock()
@@ -101,7 +112,7 @@ class Network:
             check_range(name, value, 0, 2**31 - 1)
         for cpu in cpus:
             check_range("cpus", cpu, 0, _MOST_CPUS - 1)
-        kernels = library_of or library()
+        kernels = kernels or library()
         self._calls = kernels.calls
         cores = (ctypes.c_int * max(len(cpus), 1))(*cpus)
         options = COptions(
@@ -144,7 +155,7 @@ class Network:
 
     def train_fp32(self, x: Floats, labels: Labels, learning_rate: float) -> Trained:
         """Train one step of SGD on the mean cross-entropy of a batch, x [batch, height, width, channels]."""
-        batch = self._check_input("fp32", x, np.float32)
+        batch = self._check_input("fp32", x, FLOAT32)
         self._check_labels(labels, batch)
         check_finite("x", x)
         rate = float(learning_rate)
@@ -174,7 +185,7 @@ class Network:
 
     def forward_fp32(self, x: Floats) -> Floats:
         """Return the logits, [batch, classes]."""
-        batch = self._check_input("fp32", x, np.float32)
+        batch = self._check_input("fp32", x, FLOAT32)
         check_finite("x", x)
         logits = np.empty((batch, self.classes), dtype=np.float32)
         with self._lock:
@@ -204,14 +215,14 @@ class Network:
     def set_weights_fp32(self, layer: int, weights: Floats, biases: Floats | None = None) -> None:
         """Set a layer's weights, and its biases if it has them; they are copied."""
         shape = self._layer(layer, "fp32").weight_shape
-        check_array("weights", weights, np.float32, shape)
+        check_array("weights", weights, FLOAT32, shape)
         check_finite("weights", weights)
         if (biases is not None) != self.bias:
             message = f"biases: must be {'given' if self.bias else 'left out'} (the network has bias={self.bias})"
             raise ValueError(message)
         values: Floats = weights
         if biases is not None:
-            check_array("biases", biases, np.float32, shape[:1])
+            check_array("biases", biases, FLOAT32, shape[:1])
             check_finite("biases", biases)
             values = np.concatenate([weights.ravel(), biases])
         with self._lock:
@@ -225,7 +236,7 @@ class Network:
 
     def set_weights_int8(self, layer: int, mantissas: Mantissas, exponent: int) -> None:
         """Set a layer's mantissas, from -127 to 127, and their exponent; they are copied."""
-        check_array("mantissas", mantissas, np.int8, self._layer(layer, "int8").weight_shape)
+        check_array("mantissas", mantissas, INT8, self._layer(layer, "int8").weight_shape)
         check_mantissas("mantissas", mantissas)
         check_range("exponent", exponent, *_EXPONENT)
         with self._lock:
@@ -302,7 +313,7 @@ class Network:
             message = f"precision: the network is {self.precision}, the call is for {precision}; make another network"
             raise ValueError(message)
 
-    def _check_input(self, precision: Precision, x: Array, dtype: type[np.generic]) -> int:
+    def _check_input(self, precision: Precision, x: Array, dtype: Type) -> int:
         self._check_precision(precision)
         batch = len(x) if isinstance(x, np.ndarray) and x.ndim else 1
         check_array("x", x, dtype, (batch, *self._in_shape))
@@ -312,13 +323,13 @@ class Network:
         return batch
 
     def _check_mantissas(self, x: Mantissas, exponent: int) -> int:
-        batch = self._check_input("int8", x, np.int8)
+        batch = self._check_input("int8", x, INT8)
         check_mantissas("x", x)
         check_range("exponent", exponent, *_EXPONENT)
         return batch
 
     def _check_labels(self, labels: Labels, batch: int) -> None:
-        check_array("labels", labels, np.int32, (batch,))
+        check_array("labels", labels, INT32, (batch,))
         if labels.view(np.uint32).max() >= self.classes:
             wrong = labels[(labels < 0) | (labels >= self.classes)][0]
             message = f"labels: must be from 0 to {self.classes - 1} (got {wrong})"

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from profiler.native.check import check_array
+from profiler.native.check import FLOAT32, check_array
 from profiler.native.library import PATHS, Library, library
 from profiler.native.network import Network
 from profiler.native.rules import Rules
@@ -97,6 +97,14 @@ def test_weights_come_back_as_they_were_set(int8: Network, fp32: Network) -> Non
         of_layer, biases = fp32.weights_fp32(i)
         assert (of_layer == w).all()
         assert (biases == b).all()
+
+
+def test_whole_numbers_of_numpy_are_whole_numbers() -> None:
+    with Network(MODEL, "int8", np.int64(3), threads=np.uint8(1)) as network:  # type: ignore[arg-type]
+        network.init(np.uint64(2**64 - 1))  # type: ignore[arg-type]
+        network.set_weights_int8(np.int32(1), network.weights_int8(1)[0], np.int8(-3))  # type: ignore[arg-type]
+        assert network.weights_int8(1)[1] == -3
+        network.train_int8(x8(), np.int16(-2), labels(), step=np.uint64(2**63))  # type: ignore[arg-type]
 
 
 def test_checksums_tell_weights_apart(int8: Network) -> None:
@@ -190,12 +198,12 @@ def test_wrong_batches(int8: Network, fp32: Network) -> None:
 
 def test_arrays_that_c_must_not_read() -> None:
     shifted = np.frombuffer(bytes(13), dtype=np.uint8)[1:].view(np.float32)
-    says(lambda: check_array("x", shifted, np.float32), "x: must lie row by row")
+    says(lambda: check_array("x", shifted, FLOAT32), "x: must lie row by row")
     swapped = np.zeros(3, dtype=">f4")
-    says(lambda: check_array("x", swapped, np.float32), "x: must be an array of float32", ">f4")
+    says(lambda: check_array("x", swapped, FLOAT32), "x: must be an array of float32", ">f4")
     readable = np.zeros(3, dtype=np.float32)
     readable.flags.writeable = False
-    check_array("x", readable, np.float32, (3,))
+    check_array("x", readable, FLOAT32, (3,))
 
 
 def test_wrong_weights(int8: Network, fp32: Network) -> None:
