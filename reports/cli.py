@@ -65,6 +65,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         code = cli.main(args=arguments, prog_name="fedjoule", standalone_mode=False)
         if sys.stdout is not None:
             sys.stdout.flush()
+    except SystemExit as end:
+        # Where the reader has gone, as in `fedjoule tables | head`, click quiets the output and would leave with 1.
+        code = 0 if type(sys.stdout).__name__ == "PacifyFlushWrapper" else end.code
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message())
         code = 2
