@@ -85,15 +85,10 @@ static void pack_inputs(const Part *of, size_t first, size_t end, uint8_t *opera
 static void accumulate(const Part *of, size_t first, size_t end, size_t tile, int thread, int32_t *out, size_t stride) {
     const fj_int8_engine *engine = of->engine;
     fj_int8_scratch *scratch = &engine->scratch[thread];
-    size_t rows = (size_t)engine->kernels->rows;
-    for (size_t row = first; row < end; row += rows) {
-        int used = (int)(end - row < rows ? end - row : rows);
-        uint32_t largest = engine->kernels->accumulate(
-            scratch->operand + 4 * (row - first), 4 * rows_of_task(engine), used, of->steps,
-            engine->groups + tile * FJ_INT8_GROUPS * 4, engine->groups_start + tile, of->fresh, out + (row - first) * stride,
-            stride);
-        if (largest > scratch->largest) scratch->largest = largest;
-    }
+    uint32_t largest = engine->kernels->accumulate(scratch->operand, 4 * rows_of_task(engine), (int)(end - first), of->steps,
+                                                   engine->groups + tile * FJ_INT8_GROUPS * 4, engine->groups_start + tile,
+                                                   of->fresh, out, stride);
+    if (largest > scratch->largest) scratch->largest = largest;
 }
 
 static void accumulate_rows(void *context, int task, int thread) {
@@ -181,6 +176,7 @@ int fj_int8_learn(fj_int8_engine *engine, fj_int8_layer *layer, int batch, int m
         part.largest = fj_int8_sum_gradient(engine, layer, batch);
     }
     how.shift = shift_of(part.largest, mu);
+    if (part.largest == 0) return how.shift;
     part.how = &how;
     if (at_once) run_rows(&part, use_rows, rows_of_task(engine));
     else run_rows(&part, update_rows, ROWS_OF_UPDATE);

@@ -38,9 +38,9 @@ typedef struct {
      * run begins. Gives the largest magnitude. Rows from `used` on must be copies of a used one; they are not stored. */
     uint32_t (*multiply)(const uint8_t *const *row, int used, size_t line, int runs, size_t steps, const int8_t *packed,
                          const int32_t *start, int32_t *out, size_t stride);
-    /* The same for a gradient: row r's 4 values of a step are at x + 4 * r, those of the next step x_step further.
-     * Adds to what `out` holds unless `fresh`. */
-    uint32_t (*accumulate)(const uint8_t *x, size_t x_step, int used, size_t steps, const int8_t *packed,
+    /* The same for a gradient: row r's 4 values of a step are at x + 4 * r, those of the next step x_step further,
+     * and there may be several tiles of rows. Adds to what `out` holds unless `fresh`. */
+    uint32_t (*accumulate)(const uint8_t *x, size_t x_step, int rows, size_t steps, const int8_t *packed,
                            const int32_t *start, int fresh, int32_t *out, size_t stride);
     /* start[column] = - bias * sum of the column. */
     void (*begin)(const int8_t *packed, size_t steps, int32_t *start);

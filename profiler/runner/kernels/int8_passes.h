@@ -56,21 +56,36 @@ static void gather_errors(const uint8_t *const four[4], size_t used, int8_t *pac
     }
 }
 
-/* Squares of 4 inputs x 4 outputs, each turned over. */
+/* Squares of 4 inputs x 4 outputs, each turned over; four neighbours at a time where there are so many. */
+INLINE Bytes turned(Bytes square) {
+    return __builtin_shufflevector(square, square, TURNED);
+}
+
+INLINE void turn_four(const int8_t *weights, size_t quads, int8_t *to) {
+    for (size_t q = 0; q < quads; q++, weights += 16, to += 4 * COLUMNS) {
+        Bytes square[4];
+        for (int i = 0; i < 4; i++) square[i] = turned(bytes_at(weights + i * 4 * COLUMNS));
+        for (int i = 0; i < 4; i++) bytes_to(to + 16 * i, square[i]);
+    }
+}
+
+INLINE void turn_some(const int8_t *weights, size_t used, size_t quads, int8_t *to) {
+    for (size_t q = 0; q < quads; q++, weights += 16, to += 4 * COLUMNS) {
+        for (size_t i = 0; i < used; i++) bytes_to(to + 16 * i, turned(bytes_at(weights + i * 4 * COLUMNS)));
+        for (size_t i = used; i < 4; i++) bytes_to(to + 16 * i, (Bytes){0});
+    }
+}
+
 static void turn(const int8_t *weights, size_t apart, size_t used, size_t quads, int8_t *packed) {
-    for (size_t input = 0; input < COLUMNS / 4; input++, weights += 4 * COLUMNS, packed += 16) {
-        int8_t *to = packed;
+    for (size_t input = 0; input < COLUMNS / 4; input += 4, weights += 16 * COLUMNS, packed += 64) {
+        size_t left = quads, here = used > input ? used - input : 0;
         const int8_t *tile = weights;
-        size_t left = quads;
-        for (; left > 0; tile += apart) {
-            size_t in_tile = left < COLUMNS / 4 ? left : COLUMNS / 4;
-            left -= in_tile;
-            for (size_t q = 0; q < in_tile; q++, to += 4 * COLUMNS) {
-                Bytes square = {0};
-                if (input < used) square = bytes_at(tile + 16 * q);
-                bytes_to(to, __builtin_shufflevector(square, square, TURNED));
-            }
+        int8_t *to = packed;
+        for (; left >= COLUMNS / 4; left -= COLUMNS / 4, tile += apart, to += COLUMNS * COLUMNS) {
+            if (here >= 4) turn_four(tile, COLUMNS / 4, to);
+            else turn_some(tile, here, COLUMNS / 4, to);
         }
+        turn_some(tile, here < 4 ? here : 4, left, to);
     }
 }
 

@@ -7,12 +7,13 @@
 
 #define FJ_KERNELS fj_int8_scalar
 #define ROWS 4
+#define HALF_ROWS 2
 #define VECTORS 2
 #define LANES 8
 #define STEPS 1
 #define PAIR 1
 #define BIAS 0
-#define INLINE static inline
+#define INLINE static inline __attribute__((always_inline))
 
 typedef struct {
     int32_t at[LANES];

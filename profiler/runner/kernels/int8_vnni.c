@@ -13,6 +13,7 @@ FJ_TARGET_PUSH(FJ_ISA_VNNI)
 
 #define FJ_KERNELS fj_int8_vnni
 #define ROWS 12
+#define HALF_ROWS 6
 #define VECTORS 2
 #define STEPS 1
 #define PAIR 1
