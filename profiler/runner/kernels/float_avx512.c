@@ -44,6 +44,7 @@ static inline Vec high_pairs(Vec a, Vec b) {
 }
 
 #include "float_conv.h"
+#include "float_winners.h"
 #include "float_full.h"
 
 const fj_float_kernels fj_float_avx512 = KERNELS;

@@ -8,9 +8,11 @@
 #if defined(__clang__)
 #define UNROLL _Pragma("clang loop unroll(full)")
 #define UNROLL_4 _Pragma("clang loop unroll_count(4)")
+#define NO_UNROLL _Pragma("clang loop unroll(disable)")
 #else
 #define UNROLL _Pragma("GCC unroll 24")
 #define UNROLL_4 _Pragma("GCC unroll 4")
+#define NO_UNROLL _Pragma("GCC unroll 1")
 #endif
 
 INLINE Vec load(const float *from) {
@@ -23,7 +25,7 @@ INLINE void store(float *to, Vec a) {
     memcpy(to, &a, sizeof a);
 }
 
-INLINE Vec select(Lanes mask, Vec a) {
+INLINE Vec choose(Lanes mask, Vec a) {
     return (Vec)((Lanes)a & mask);
 }
 
@@ -46,21 +48,29 @@ INLINE float *where(const fj_field *field, const Cursor *at) {
     return field->data + at->image * field->image + field->at[at->place];
 }
 
+/* sum[i][j] += the numbers that one input of each place adds. */
+INLINE void add_input(Vec *sum, int mr, int nv, const float *const *in, size_t k, const float *w) {
+    Vec of[TILE_VECTORS];
+    UNROLL
+    for (int j = 0; j < nv; j++) of[j] = load(w + j * LANES);
+    UNROLL
+    for (int i = 0; i < mr; i++) {
+        UNROLL
+        for (int j = 0; j < nv; j++) sum[i * nv + j] += in[i][k] * of[j];
+    }
+}
+
 /* sum[i][j] = the runs of place i times the block's weights, for `mr` places and `nv` vectors of channels. */
 INLINE void multiply(Vec *sum, int mr, int nv, const float *const *in, int rows, size_t row, int run, const float *w) {
     Vec held[MOST_SUMS] = {{0}};
-    for (int ky = 0; ky < rows; ky++) {
-        size_t from = (size_t)ky * row, end = from + (size_t)run;
-        UNROLL_4
-        for (size_t k = from; k < end; k++, w += nv * LANES) {
-            Vec of[TILE_VECTORS];
-            UNROLL
-            for (int j = 0; j < nv; j++) of[j] = load(w + j * LANES);
-            UNROLL
-            for (int i = 0; i < mr; i++) {
-                UNROLL
-                for (int j = 0; j < nv; j++) held[i * nv + j] += in[i][k] * of[j];
-            }
+    for (size_t from = 0; from < (size_t)rows * row; from += row) {
+        size_t k = from, end = from + (size_t)run;
+        if (run < 16) {
+            NO_UNROLL
+            for (; k < end; k++, w += nv * LANES) add_input(held, mr, nv, in, k, w);
+        } else {
+            UNROLL_4
+            for (; k < end; k++, w += nv * LANES) add_input(held, mr, nv, in, k, w);
         }
     }
     UNROLL
@@ -112,7 +122,7 @@ INLINE void forward_tile(const fj_float_layer *at, int mr, int nv, int first, co
     const float *in[NARROW], *bias = at->bias + first;
     Vec sum[MOST_SUMS], most[TILE_VECTORS];
     gather(in, mr, &at->input, cursor(m, at->places), count);
-    multiply(sum, mr, nv, in, at->shape.kernel, at->row, at->run, w);
+    multiply(sum, mr, nv, in, at->rows, at->row, at->run, w);
     if (at->shape.pool) {
         Cursor to = cursor(m / 4, at->cells);
         for (int i = 0; i < count; i += 4, advance(&to, 1)) {
@@ -201,41 +211,41 @@ static void flip(const fj_float_layer *at, int first, int width, float *to) {
     }
 }
 
-/* The error of the layer below, before its pool and its ReLU. */
-INLINE void error_tile(const fj_float_layer *at, int mr, int nv, int first, const float *w, int m, int end) {
+/* Errors of an input, `nv` vectors of its channels from `first`, to the layer below: past its ReLU and its pool. */
+INLINE void put_error(const fj_float_layer *at, const Cursor *to, int first, Vec *of, int nv, int last) {
     const fj_float_layer *below = at->below;
+    const float *x = where(&at->inner, to) + first;
+    float *error = below->error.data + to->image * below->error.image + first;
+    UNROLL
+    for (int j = 0; j < nv; j++) of[j] = choose(load(x + j * LANES) > 0.0f, of[j]);
+    if (!below->shape.pool || below->sparse) {
+        store_channels(error + below->error.at[to->place], of, nv, last);
+        return;
+    }
+    size_t cell = to->image * (size_t)below->cells + (size_t)to->place;
+    Lanes which[TILE_VECTORS];
+    UNROLL
+    for (int j = 0; j < nv; j++) {
+        Bytes bytes;
+        memcpy(&bytes, below->winner + cell * (size_t)below->channels + first + j * LANES, sizeof bytes);
+        which[j] = __builtin_convertvector(bytes, Lanes);
+    }
+    for (int d = 0; d < 4; d++) {
+        Vec won[TILE_VECTORS];
+        UNROLL
+        for (int j = 0; j < nv; j++) won[j] = choose(which[j] == d, of[j]);
+        store_channels(error + below->error.at[4 * to->place + d], won, nv, last);
+    }
+}
+
+INLINE void error_tile(const fj_float_layer *at, int mr, int nv, int first, const float *w, int m, int end) {
     int count = end - m < mr ? end - m : mr, last = channels_of_last(at->shape.in_c, first, nv);
     const float *in[NARROW];
     Vec sum[MOST_SUMS];
-    gather(in, mr, &at->back, cursor(m, below->cells), count);
+    Cursor to = cursor(m, at->below->cells);
+    gather(in, mr, &at->back, to, count);
     multiply(sum, mr, nv, in, at->shape.kernel, at->error_row, at->shape.kernel * at->shape.out_c, w);
-    Cursor to = cursor(m, below->cells);
-    for (int i = 0; i < count; i++, advance(&to, 1)) {
-        const float *x = where(&at->inner, &to) + first;
-        Vec *of = sum + i * nv;
-        UNROLL
-        for (int j = 0; j < nv; j++) of[j] = select(load(x + j * LANES) > 0.0f, of[j]);
-        float *error = below->error.data + to.image * below->error.image + first;
-        if (!below->shape.pool) {
-            store_channels(error + below->error.at[to.place], of, nv, last);
-            continue;
-        }
-        size_t cell = to.image * (size_t)below->cells + (size_t)to.place;
-        Lanes which[TILE_VECTORS];
-        UNROLL
-        for (int j = 0; j < nv; j++) {
-            Bytes bytes;
-            memcpy(&bytes, below->winner + cell * (size_t)below->channels + first + j * LANES, sizeof bytes);
-            which[j] = __builtin_convertvector(bytes, Lanes);
-        }
-        UNROLL
-        for (int d = 0; d < 4; d++) {
-            Vec won[TILE_VECTORS];
-            UNROLL
-            for (int j = 0; j < nv; j++) won[j] = select(which[j] == d, of[j]);
-            store_channels(error + below->error.at[4 * to.place + d], won, nv, last);
-        }
-    }
+    for (int i = 0; i < count; i++, advance(&to, 1)) put_error(at, &to, first, sum + i * nv, nv, last);
 }
 
 static void conv_error(void *context, int task, int thread) {
@@ -304,7 +314,7 @@ INLINE void pack_errors(const fj_float_layer *at, int nv, int first, int m, int 
 
 INLINE void gradient_block(const fj_float_layer *at, int mr, int nv, int first, int chunk, float *errors) {
     const float *in[FJ_PLACES];
-    int all = at->places * at->batch, tiles = (at->run + mr - 1) / mr, jobs = tiles * at->shape.kernel;
+    int all = at->places * at->batch, tiles = (at->run + mr - 1) / mr, jobs = tiles * at->rows;
     int begin = (int)((long)jobs * chunk / at->chunks), end = (int)((long)jobs * (chunk + 1) / at->chunks);
     size_t block = (size_t)first * fj_fan_in(&at->shape);
     Vec bias[TILE_VECTORS] = {{0}};
@@ -343,23 +353,34 @@ static void conv_gradient(void *context, int task, int thread) {
 
 /* The error of an image's flat input, as the fully connected layer above left it, to the places that it came from. */
 static void spread(void *context, int task, int thread) {
-    const fj_float_layer *at = context, *below = at->below;
-    Cursor to = {(size_t)task, 0, below->cells};
+    const fj_float_layer *at = context;
+    Cursor to = {(size_t)task, 0, at->below->cells};
     (void)thread;
     for (; to.image == (size_t)task; advance(&to, 1)) {
-        const float *x = where(&at->inner, &to), *from = x - at->inner.data + at->back.data;
-        float *error = below->error.data + to.image * below->error.image;
-        size_t cell = to.image * (size_t)below->cells + (size_t)to.place;
-        for (int o = 0; o < below->channels; o += LANES) {
-            int count = channels_of_last(below->shape.out_c, o, 1);
-            Vec of = select(load_some(x + o, count) > 0.0f, load_some(from + o, count));
-            Bytes bytes = {0};
-            if (below->shape.pool) memcpy(&bytes, below->winner + cell * (size_t)below->channels + o, sizeof bytes);
-            Lanes which = __builtin_convertvector(bytes, Lanes);
-            for (int d = 0; d < (below->shape.pool ? 4 : 1); d++) {
-                int place = below->shape.pool ? 4 * to.place + d : to.place;
-                store_some(error + below->error.at[place] + o, select(which == d, of), count);
+        const float *from = where(&at->inner, &to) - at->inner.data + at->back.data;
+        for (int c = 0; c < at->shape.in_c; c += LANES) {
+            Vec of = load(from + c);
+            put_error(at, &to, c, &of, 1, channels_of_last(at->shape.in_c, c, 1));
+        }
+    }
+}
+
+/* The inputs of each output of an image, side by side, from short runs. */
+static void expand(void *context, int task, int thread) {
+    const fj_float_layer *at = context;
+    const fj_layer *s = &at->shape;
+    float *to = at->input.data + (size_t)task * at->input.image;
+    size_t run = (size_t)(s->kernel * s->in_c), image = (size_t)task * at->inner.image;
+    (void)thread;
+    for (int p = 0; p < at->places; p++, to += at->row) {
+        const float *from = at->inner.data + image + at->patch[p];
+        for (int ky = 0; ky < s->kernel; ky++) {
+            for (size_t k = 0; k < run; k += 8) {
+                float eight[8];
+                memcpy(eight, from + (size_t)ky * at->inner_row + k, sizeof eight);
+                memcpy(to + (size_t)ky * run + k, eight, sizeof eight);
             }
         }
+        for (size_t k = (size_t)at->run; k < at->row; k++) to[k] = 0.0f;
     }
 }

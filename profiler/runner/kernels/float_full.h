@@ -93,7 +93,7 @@ static void full_backward(void *context, int task, int thread) {
     for (int n = 0; n < at->batch; n++) {
         size_t from = (size_t)n * at->row;
         for (size_t k = from + begin; k < from + end; k += LANES)
-            store(at->back.data + k, select(load(at->input.data + k) > 0.0f, load(at->back.data + k)));
+            store(at->back.data + k, choose(load(at->input.data + k) > 0.0f, load(at->back.data + k)));
     }
 }
 
@@ -103,4 +103,5 @@ static int block_width(int channels) {
 }
 
 #define KERNELS \
-    {LANES, block_width, conv_forward, conv_error, conv_gradient, full_forward, full_backward, spread}
+    {LANES, block_width, expand, conv_forward, conv_error, conv_gradient, winners_error, winners_gradient, \
+     full_forward, full_backward, spread}
