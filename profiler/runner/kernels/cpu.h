@@ -19,6 +19,9 @@
 #define FJ_ISA_AVX2 "avx2,fma"
 #define FJ_ISA_AVX512 "avx2,fma,avx512f,avx512bw,avx512dq,avx512vl"
 #define FJ_ISA_VNNI "avx2,fma,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni"
+#elif defined(__aarch64__)
+#define FJ_ISA_DOTPROD "dotprod"
+#define FJ_ISA_I8MM "dotprod,i8mm"
 #endif
 
 #endif

@@ -12,7 +12,11 @@ const fj_int8_kernels *fj_int8_kernels_of(fj_path path) {
     static const fj_int8_kernels *const kernels[FJ_PATHS] = {
         [FJ_SCALAR] = &fj_int8_scalar,
 #if defined(FJ_X86)
-        [FJ_VNNI] = &fj_int8_vnni,
+        [FJ_AVX2] = &fj_int8_avx2, [FJ_AVX512] = &fj_int8_avx512, [FJ_VNNI] = &fj_int8_vnni,
+#elif defined(__aarch64__)
+        [FJ_NEON] = &fj_int8_neon, [FJ_DOTPROD] = &fj_int8_dotprod, [FJ_I8MM] = &fj_int8_i8mm,
+#elif defined(__ARM_NEON)
+        [FJ_NEON] = &fj_int8_neon,
 #endif
     };
     return kernels[path] && fj_path_works(path) ? kernels[path] : &fj_int8_scalar;
@@ -95,7 +99,7 @@ static int take_layer(fj_int8_engine *engine, fj_int8_layer *made, const fj_laye
 }
 
 static int take_shared(fj_int8_engine *engine, const fj_model *model, int batch) {
-    size_t tile = (size_t)engine->kernels->columns, rows = (size_t)engine->kernels->rows * FJ_INT8_ROW_TILES;
+    size_t tile = (size_t)engine->kernels->columns, rows = FJ_INT8_ROWS;
     size_t sums = 0, gradient = 0, turned = 0, columns = 0, starts = 0, line = 0;
     for (int i = 0; i < engine->layers; i++) {
         const fj_int8_layer *layer = &engine->layer[i];

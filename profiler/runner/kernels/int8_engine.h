@@ -63,9 +63,10 @@ struct fj_int8_engine {
     int blocks;
 };
 
-/* Steps of four pixels that a gradient takes in at a time, and tiles of rows whose inputs are interleaved together. */
+/* Steps of four pixels that a gradient takes in at a time, and rows of weights whose inputs are packed together: a
+ * multiple of every path's rows and of 4. */
 #define FJ_INT8_GROUPS 128
-#define FJ_INT8_ROW_TILES 8
+#define FJ_INT8_ROWS ((size_t)96)
 
 static inline size_t fj_round_up(size_t x, size_t to) {
     return (x + to - 1) / to * to;

@@ -64,13 +64,9 @@ static int stretches_of(const fj_int8_layer *layer, size_t first, size_t end, fj
     return count;
 }
 
-static size_t rows_of_task(const fj_int8_engine *engine) {
-    return (size_t)engine->kernels->rows * FJ_INT8_ROW_TILES;
-}
-
 static void pack_inputs(const Part *of, size_t first, size_t end, uint8_t *operand, size_t step_bytes) {
     const fj_int8_layer *layer = of->layer;
-    fj_int8_stretch stretch[FJ_MOST_ROWS * FJ_INT8_ROW_TILES / 4 + 2];
+    fj_int8_stretch stretch[FJ_INT8_ROWS / 4 + 2];
     int stretches = stretches_of(layer, first, end, stretch);
     fj_int8_place place = fj_int8_place_of(of->first, (size_t)layer->h, (size_t)layer->w);
     for (size_t step = 0; 4 * step < of->pixels; step++, operand += step_bytes) {
@@ -85,7 +81,7 @@ static void pack_inputs(const Part *of, size_t first, size_t end, uint8_t *opera
 static void accumulate(const Part *of, size_t first, size_t end, size_t tile, int thread, int32_t *out, size_t stride) {
     const fj_int8_engine *engine = of->engine;
     fj_int8_scratch *scratch = &engine->scratch[thread];
-    uint32_t largest = engine->kernels->accumulate(scratch->operand, 4 * rows_of_task(engine), (int)(end - first), of->steps,
+    uint32_t largest = engine->kernels->accumulate(scratch->operand, 4 * FJ_INT8_ROWS, (int)(end - first), of->steps,
                                                    engine->groups + tile * FJ_INT8_GROUPS * 4, engine->groups_start + tile,
                                                    of->fresh, out, stride);
     if (largest > scratch->largest) scratch->largest = largest;
@@ -94,7 +90,7 @@ static void accumulate(const Part *of, size_t first, size_t end, size_t tile, in
 static void accumulate_rows(void *context, int task, int thread) {
     const Part *of = context;
     const fj_int8_layer *layer = of->layer;
-    size_t length = rows_of_task(of->engine), first = (size_t)task * length;
+    size_t length = FJ_INT8_ROWS, first = (size_t)task * length;
     size_t end = first + length < layer->rows ? first + length : layer->rows;
     pack_inputs(of, first, end, of->engine->scratch[thread].operand, 4 * length);
     for (size_t tile = 0; tile < layer->columns; tile += (size_t)of->engine->kernels->columns)
@@ -115,7 +111,7 @@ static void update(const Part *of, size_t first, size_t end, size_t tile, const 
 static void use_rows(void *context, int task, int thread) {
     const Part *of = context;
     const fj_int8_layer *layer = of->layer;
-    size_t length = rows_of_task(of->engine), first = (size_t)task * length;
+    size_t length = FJ_INT8_ROWS, first = (size_t)task * length;
     size_t end = first + length < layer->rows ? first + length : layer->rows, columns = (size_t)of->engine->kernels->columns;
     int32_t *made = of->engine->scratch[thread].tile;
     pack_inputs(of, first, end, of->engine->scratch[thread].operand, 4 * length);
@@ -153,7 +149,7 @@ uint32_t fj_int8_sum_gradient(fj_int8_engine *engine, const fj_int8_layer *layer
     for (size_t first = 0; first < pixels; first += 4 * FJ_INT8_GROUPS) {
         Part part = part_of(engine, layer, batch, first);
         run_pack_errors(&part);
-        run_rows(&part, accumulate_rows, rows_of_task(engine));
+        run_rows(&part, accumulate_rows, FJ_INT8_ROWS);
         largest = fj_int8_largest(engine); /* of the last part, whose sums are whole */
     }
     return largest;
@@ -170,7 +166,7 @@ int fj_int8_learn(fj_int8_engine *engine, fj_int8_layer *layer, int batch, int m
     int at_once = (size_t)(batch * layer->h * layer->w) <= FEW_PIXELS;
     if (at_once) {
         run_pack_errors(&part);
-        run_rows(&part, use_rows, rows_of_task(engine));
+        run_rows(&part, use_rows, FJ_INT8_ROWS);
         part.largest = fj_int8_largest(engine);
     } else {
         part.largest = fj_int8_sum_gradient(engine, layer, batch);
@@ -178,7 +174,7 @@ int fj_int8_learn(fj_int8_engine *engine, fj_int8_layer *layer, int batch, int m
     how.shift = shift_of(part.largest, mu);
     if (part.largest == 0) return how.shift;
     part.how = &how;
-    if (at_once) run_rows(&part, use_rows, rows_of_task(engine));
+    if (at_once) run_rows(&part, use_rows, FJ_INT8_ROWS);
     else run_rows(&part, update_rows, ROWS_OF_UPDATE);
     fj_int8_largest(engine);
     layer->is_begun = 0;

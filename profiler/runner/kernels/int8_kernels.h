@@ -24,8 +24,8 @@ typedef struct {
     int length, blank;
 } fj_int8_stretch;
 
-#define FJ_MOST_ROWS 16
-#define FJ_MOST_COLUMNS 64
+#define FJ_MOST_ROWS 12
+#define FJ_MOST_COLUMNS 32
 /* Bytes behind every buffer that whole vectors may touch. */
 #define FJ_SLACK 512
 

@@ -3,8 +3,8 @@
 
 #include "int8_engine.h"
 
-/* Tiles of pixels of a task; weights beyond this size stay in the cache one tile at a time. */
-#define BLOCK_TILES 8
+/* Pixels of a task, a multiple of every path's rows; weights beyond this size stay in the cache one tile at a time. */
+#define BLOCK ((size_t)96)
 #define MANY_WEIGHTS ((size_t)1 << 20)
 
 typedef struct {
@@ -44,8 +44,8 @@ static void multiply_block(void *context, int task, int thread) {
     fj_int8_scratch *scratch = &of->engine->scratch[thread];
     size_t block = of->tile_by_tile ? (size_t)task % of->blocks : (size_t)task / of->tiles;
     size_t tile = of->tile_by_tile ? (size_t)task / of->blocks : (size_t)task % of->tiles;
-    size_t rows = (size_t)kernels->rows, columns = (size_t)kernels->columns, length = rows * BLOCK_TILES;
-    size_t pixel = block * length, end = pixel + length < of->pixels ? pixel + length : of->pixels;
+    size_t rows = (size_t)kernels->rows, columns = (size_t)kernels->columns;
+    size_t pixel = block * BLOCK, end = pixel + BLOCK < of->pixels ? pixel + BLOCK : of->pixels;
     const int8_t *packed = of->packed + tile * of->runs * of->steps * columns * 4;
     const int32_t *starts = of->start + tile * columns;
     fj_int8_place place = fj_int8_place_of(pixel, of->h, of->w);
@@ -76,10 +76,8 @@ static void multiply_block(void *context, int task, int thread) {
 }
 
 static uint32_t multiply(Product *of, size_t weights) {
-    const fj_int8_kernels *kernels = of->engine->kernels;
-    size_t length = (size_t)kernels->rows * BLOCK_TILES;
-    of->blocks = (of->pixels + length - 1) / length;
-    of->tiles = of->columns / (size_t)kernels->columns;
+    of->blocks = (of->pixels + BLOCK - 1) / BLOCK;
+    of->tiles = of->columns / (size_t)of->engine->kernels->columns;
     of->tile_by_tile = weights > MANY_WEIGHTS;
     fj_pool_run(of->engine->pool, multiply_block, of, (int)(of->blocks * of->tiles));
     return fj_int8_largest(of->engine);

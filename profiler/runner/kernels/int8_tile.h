@@ -6,6 +6,7 @@
  *   Cell: packed values of LANES columns and STEPS steps   cell_load(first step, bytes to the next)
  *   Spread: the same values of PAIR rows for all lanes     spread_load(rows, at, bytes to the next step)
  *   dot(Sum, Spread, Cell) -> Sum
+ * SPREADS_FIRST if more of the rows than of the columns should wait in registers,
  * and INLINE, what such functions begin with.
  */
 #define COLUMNS (VECTORS * LANES)
@@ -20,12 +21,21 @@
 INLINE void sum_up(const int count, Sum sum[ROWS / PAIR][VECTORS], const uint8_t *const row[ROWS], size_t at, size_t step,
                    size_t steps, const int8_t *packed) {
     for (size_t i = 0; i < steps; i += STEPS, at += STEPS * step, packed += STEPS * COLUMNS * 4) {
+#ifdef SPREADS_FIRST
+        Spread spread[ROWS / PAIR];
+        EACH (int r = 0; r < count / PAIR; r++) spread[r] = spread_load(&row[r * PAIR], at, step);
+        EACH (int v = 0; v < VECTORS; v++) {
+            Cell cell = cell_load(packed + v * LANES * 4, COLUMNS * 4);
+            EACH (int r = 0; r < count / PAIR; r++) sum[r][v] = dot(sum[r][v], spread[r], cell);
+        }
+#else
         Cell cell[VECTORS];
         EACH (int v = 0; v < VECTORS; v++) cell[v] = cell_load(packed + v * LANES * 4, COLUMNS * 4);
         EACH (int r = 0; r < count / PAIR; r++) {
             Spread spread = spread_load(&row[r * PAIR], at, step);
             EACH (int v = 0; v < VECTORS; v++) sum[r][v] = dot(sum[r][v], spread, cell[v]);
         }
+#endif
     }
 }
 
