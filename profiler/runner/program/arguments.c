@@ -12,7 +12,7 @@
 
 const char *const fj_stage_names[] = {"sample", "quantize", "transfer", "train", "total", "empty"};
 const char *const fj_precision_names[] = {"fp32", "int8"};
-const char *const fj_rounding_names[] = {"nearest", "pseudo", "stochastic"};
+const char *const fj_rounding_names[] = {"nearest", "pseudo-stochastic", "stochastic"};
 static const char *const processor_names[] = {"cpu"};
 static const char *const overlap_names[] = {"off", "on"};
 static const char *const rounded[] = {"activation", "error", "update", "loss"};
@@ -116,7 +116,7 @@ static int read_path(const Option *option, const char *value, int *found) {
 
 /* "stochastic" for all four, or "update=stochastic,loss=nearest" for some. */
 static int read_rounding(const Option *option, const char *value, int *found) {
-    const char *rule = "must be nearest, pseudo or stochastic, or as in update=nearest,loss=pseudo";
+    const char *rule = "must be nearest, pseudo-stochastic or stochastic, or as in update=nearest,loss=stochastic";
     int all = choice_of(option, value, strlen(value));
     for (int i = 0; all >= 0 && i < 4; i++) found[i] = all;
     for (const char *at = value; all < 0;) {
@@ -207,7 +207,7 @@ void fj_arguments_help(void) {
           "  --seed N            of weights, batches and stochastic rounding (0)\n"
           "  --learning-rate X   fp32 (0.01)\n"
           "  --mu-conv N, --mu-fc N   int8: bits of a layer's largest update (3)\n"
-          "  --rounding HOW      int8: nearest, pseudo or stochastic; or activation=, error=, update=, loss= of them\n"
+          "  --rounding HOW      int8: nearest, pseudo-stochastic or stochastic; or as in update=nearest,loss=stochastic\n"
           "  --samples N         generated images (226 of one channel, else 500)\n"
           "  --data FILE         images and labels from a file instead\n"
           "  --deadline-s S      end after S in all, with rc 124\n"

@@ -36,7 +36,7 @@ void fj_log_phase(fj_log *log, const char *name);
 
 /* Adds `count` batches that were timed together, and writes what was collected if it is time. Each has a line of its
  * own, but for two cases: after 1,000 lines of a stage alone, as many share a line as last a fifth of a millisecond, so
- * that what lies between them does not count; after 100,000 lines of anything more and more share one, so that no run
+ * that what lies between them does not count; after 200,000 lines of anything more and more share one, so that no run
  * prints more than can be read. */
 void fj_log_batches(fj_log *log, const fj_times *times, int64_t count);
 

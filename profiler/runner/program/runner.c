@@ -52,7 +52,7 @@ static int act(fj_action action) {
     if (action == FJ_LIST_PATHS) print_paths();
     else if (action == FJ_VERSION) printf("fedjoule-runner 1 build %s\n", fj_build_id());
     else fj_arguments_help();
-    return fflush(stdout) == 0 ? 0 : fj_complain(FJ_EXIT_OUTPUT, "the output cannot be written");
+    return fflush(stdout) == 0 && !ferror(stdout) ? 0 : fj_complain(FJ_EXIT_OUTPUT, "the output cannot be written");
 }
 
 static int check_cores(const fj_cores *cores) {
