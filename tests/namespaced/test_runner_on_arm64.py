@@ -66,3 +66,13 @@ def test_a_path_that_the_processor_lacks_is_refused(
     done = link.run(f"{TMP}/runner --model lenet5 {' '.join(SIZES)} --path dotprod")
     assert done.code == 2
     assert "--path" in done.text
+
+
+def test_the_program_for_older_phones_trains_to_the_same_weights(
+    open_phone: Any, link_to: Any, built_program: Callable[[str, str], Path], here: Callable[[str], str]
+) -> None:
+    link = link_to(open_phone())
+    with open(built_program("runner", "armv7-android"), "rb") as program:
+        link.push(program, f"{TMP}/runner", 0o755)
+    for model in MODELS:
+        assert said(link.run(" ".join([f"{TMP}/runner --model '{model}'", *SIZES])).text)[1] == here(model)
