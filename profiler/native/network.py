@@ -195,11 +195,12 @@ class Network:
     def forward_int8(
         self, x: Mantissas, exponent: int, rules: Rules = _DEFAULT, *, step: int = 0
     ) -> tuple[Mantissas, int]:
-        """Return the logits' mantissas, [batch, classes], and their exponent."""
+        """Return the logits' mantissas, [batch, classes], and their exponent. Gradients are gone after it."""
         batch = self._check_mantissas(x, exponent)
         logits = np.empty((batch, self.classes), dtype=np.int8)
         with self._lock:
             handle, at = self._open(), self._ruled(rules, step)
+            self._last_batch = 0  # what the last step left behind is overwritten
             found = self._calls.fj_forward_int8(handle, x.ctypes.data, exponent, batch, at, logits.ctypes.data)
         return logits, found
 
@@ -304,7 +305,7 @@ class Network:
     def _trained_layer(self, layer: int) -> Layer:
         found = self._layer(layer, "int8")
         if not self._last_batch:
-            message = "no step was trained yet; call train_int8 first"
+            message = "no step was trained since the network was made or last went forward; call train_int8 first"
             raise ValueError(message)
         return found
 

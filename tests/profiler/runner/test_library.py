@@ -244,11 +244,15 @@ def test_calls_of_the_other_precision(int8: Network, fp32: Network) -> None:
 
 
 def test_gradients_need_a_step(int8: Network) -> None:
-    for call in (lambda: int8.gradient(0), lambda: int8.shifts(0), lambda: int8.loss_gradient()):
-        says(call, "no step was trained yet")
+    calls: list[Callable[[], object]] = [lambda: int8.gradient(0), lambda: int8.shifts(0), int8.loss_gradient]
+    for call in calls:
+        says(call, "no step was trained")
     int8.train_int8(x8(2, 6, 6, 2), 0, labels(0, 1))
     assert int8.loss_gradient().shape == (2, 5)
     assert int8.gradient(1).shape == (5, 36)
+    int8.forward_int8(x8(), 0)
+    for call in calls:
+        says(call, "no step was trained since")
 
 
 def test_wrong_rules() -> None:
