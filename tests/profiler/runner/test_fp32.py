@@ -1,6 +1,6 @@
 """FP32 training in C against torch's autograd in double precision, on every path; and INT8 gradients beside them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -113,6 +113,15 @@ def compare(network: Network, batches: Sequence[int], learning_rate: float, seed
     for i, of in enumerate(peer.parameters):
         for found, true in zip(network.weights_fp32(i), of, strict=False):
             close(found, ours(true.detach().numpy()), f"{network.path}, layer {i}")
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Small tensors are quicker without torch's threads, which the other tests need besides."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 @pytest.mark.parametrize("bias", [False, True])
