@@ -1,8 +1,12 @@
 """The Hexagon kernels on this machine: the program that checks them, built by zig, run by qemu's Hexagon emulator."""
 
 import json
+import re
 import shutil
 import subprocess
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 from profiler.names import did_you_mean, printable
@@ -28,6 +32,9 @@ _FLAGS = (
 _EMULATORS = ("qemu-hexagon-static", "qemu-hexagon")
 # qemu 7.2 knows no later core; what v68 has beyond it the kernels do not use.
 _CORE = "v67"
+_RUNS = re.compile(r"Trace \d+: 0x[0-9a-f]+ \[[0-9a-f]+/([0-9a-f]+)/")
+_INSTRUCTION = re.compile(r"0x([0-9a-f]+):\s+0x[0-9a-f]+\s(.*)")
+_HVX = re.compile(r"\b[VQ]\d")
 
 
 class EmulatorMissing(ValueError):
@@ -70,10 +77,51 @@ def emulated(program: str, words: tuple[object, ...], content: bytes) -> tuple[b
     ValueError with what the program says if it refuses.
     """
     command = [emulator(), "-cpu", _CORE, program, *(str(word) for word in words)]
+    done = _run(command, words, content)
+    return done.stdout, [json.loads(line) for line in done.stderr.decode().splitlines()]
+
+
+def traced(program: str, words: tuple[object, ...], content: bytes) -> tuple[int, int]:
+    """Return packets and packets with an HVX instruction, counted one by one from a trace of what the program runs.
+
+    Slow and independent of the counters that ``emulated`` reports: only what lies between two readings of them counts.
+    """
+    with tempfile.TemporaryDirectory() as aside:
+        log = Path(aside) / "log"
+        command = [emulator(), "-cpu", _CORE, "-d", "in_asm,exec,nochain", "-D", str(log), program, *map(str, words)]
+        _run(command, words, content)
+        with log.open(encoding="utf-8", errors="replace") as lines:
+            return _counted(lines)
+
+
+def _counted(lines: Iterable[str]) -> tuple[int, int]:
+    """Count a log of qemu: blocks of instructions when they are translated, and their addresses when they run."""
+    blocks: dict[int, list[str]] = {}
+    block: list[str] = []
+    begins, inside, packets, hvx_packets = False, False, 0, 0
+    for line in lines:
+        if found := _RUNS.match(line):
+            for packet in blocks[int(found[1], 16)]:
+                inside = inside != ("pkt_cnt" in packet)
+                packets += inside
+                hvx_packets += inside and _HVX.search(packet) is not None
+        elif line.startswith("IN:"):
+            begins = True
+        elif found := _INSTRUCTION.match(line):
+            if begins:
+                block = blocks[int(found[1], 16)] = []
+                begins = False
+            if "{" in found[2]:
+                block.append("")
+            block[-1] += found[2]
+    return packets, hvx_packets
+
+
+def _run(command: list[str], words: tuple[object, ...], content: bytes) -> subprocess.CompletedProcess[bytes]:
     done = subprocess.run(command, input=content, capture_output=True, check=False)
     if done.returncode != 0:
         message = (
             f"check {words[0]}: exit code {done.returncode}, {printable(done.stderr.decode(errors='replace'), 300)}"
         )
         raise ValueError(message)
-    return done.stdout, [json.loads(line) for line in done.stderr.decode().splitlines()]
+    return done

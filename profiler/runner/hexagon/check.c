@@ -9,8 +9,8 @@
  *       int8 input, int32 labels, and of each layer int32 exponent, int8 weights
  *       -> int8 logits, int8 loss gradient, and of each layer int32 gradient, int8 weights
  *
- * Binary on standard input and output, images NHWC and with their padding, weights O, ky, kx, C; channels are not padded.
- * Counts and shifts are JSON lines on standard error. Exit code 2 for arguments or input that will not do.
+ * Binary on standard input and output, images NHWC and with their padding, weights O, ky, kx, C; channels are not
+ * padded. Counts and shifts are JSON lines on standard error. Exit code 2 for arguments or input that will not do.
  */
 #include <stdarg.h>
 #include <stdio.h>
@@ -74,7 +74,8 @@ static void say(const fj_counts *counts) {
 
 static void convolution(const char *what, const fj_dsp_kernels *kernels, char **argv) {
     fj_dsp_shape s = {number("BATCH", argv[0], 1, 4096), number("H", argv[1], 1, 4096), number("W", argv[2], 1, 4096),
-                      number("C", argv[3], 1, 65536), number("O", argv[4], 1, 65536), number("KERNEL", argv[5], 1, 31), 0};
+                      number("C", argv[3], 1, 65536), number("O", argv[4], 1, 65536),
+                      number("KERNEL", argv[5], 1, 31), 0};
     s.pad = number("PAD", argv[6], 0, s.kernel - 1);
     if (fj_dsp_out_h(&s) < 1 || fj_dsp_out_w(&s) < 1) refuse("KERNEL must fit the padded image (got %d)", s.kernel);
     const int gradient = !strcmp(what, "gradient"), back = !strcmp(what, "error"), row = fj_dsp_row(&s);
@@ -202,7 +203,8 @@ int main(int argc, char **argv) {
     static const struct {
         const char *name;
         int arguments;
-    } commands[] = {{"forward", 8}, {"error", 8}, {"gradient", 8}, {"requantize", 3}, {"update", 4}, {"loss", 3}, {"network", 7}};
+    } commands[] = {{"forward", 8}, {"error", 8}, {"gradient", 8}, {"requantize", 3},
+                    {"update", 4},  {"loss", 3},  {"network", 7}};
     int which = 0;
     while (which < 7 && (argc < 2 || strcmp(argv[1], commands[which].name) != 0)) which++;
     if (which == 7 || argc != 2 + commands[which].arguments) refuse("check KERNEL ...; see the head of check.c");
@@ -210,7 +212,8 @@ int main(int argc, char **argv) {
         loss(argv + 2);
     } else {
         const int hvx = !strcmp(argv[2], "hvx");
-        if (!hvx && strcmp(argv[2], "scalar") != 0) refuse("the second word must be hvx or scalar (got %.20s)", argv[2]);
+        if (!hvx && strcmp(argv[2], "scalar") != 0)
+            refuse("the second word must be hvx or scalar (got %.20s)", argv[2]);
         const fj_dsp_kernels *kernels = hvx ? &fj_dsp_hvx : &fj_dsp_scalar;
         if (which < 3) convolution(argv[1], kernels, argv + 3);
         if (which == 3) requantize(kernels, argv + 3);

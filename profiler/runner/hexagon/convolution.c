@@ -19,7 +19,7 @@ size_t fj_dsp_scratch(const fj_dsp_shape *s) {
     const fj_dsp_shape back = fj_dsp_mirrored(s);
     const size_t o = (size_t)fj_dsp_up(s->o, 32), row = (size_t)fj_dsp_up(fj_dsp_row(s), 32);
     const size_t sizes[] = {convolution_scratch(s), convolution_scratch(&back),
-                            BLOCK * (o + row) + 4 * o + (size_t)fj_dsp_up(s->o, 4) + row + 4 * FJ_DSP_SLACK};
+                            BLOCK * (o + row + 4) + 4 * o + (size_t)fj_dsp_up(s->o, 4) + row + 4 * FJ_DSP_SLACK};
     size_t most = 0;
     for (int i = 0; i < 3; i++) most = sizes[i] > most ? sizes[i] : most;
     return most;
@@ -96,36 +96,42 @@ void fj_hvx_error(const fj_dsp_shape *s, const int8_t *errors, const int8_t *wei
     convolve(&back, errors, panels, out, rest);
 }
 
-/* The 4 rows of bytes that begin at the positions p to p+3 of the output, for row ky of the filter. */
-static void columns(const fj_dsp_shape *s, const int8_t *image, const int8_t *zeros, int p, int ky, const int8_t *row[4]) {
+/* Where the windows of a block of positions begin in the image; counts on from the position that was last. */
+typedef struct {
+    int n, y, x;
+} Position;
+
+static Position places(const fj_dsp_shape *s, Position at, int count, int32_t *offset) {
     const int h = fj_dsp_out_h(s), w = fj_dsp_out_w(s), c = fj_dsp_up(s->c, 4), wide = s->w + 2 * s->pad;
-    int x = p % w, y = p / w % h, n = p / w / h;
-    for (int r = 0; r < 4; r++) {
-        row[r] = n < s->batch ? image + (size_t)((n * (s->h + 2 * s->pad) + y + ky) * wide + x) * (size_t)c : zeros;
-        if (++x < w) continue;
-        x = 0;
-        if (++y < h) continue;
-        y = 0, n++;
+    for (int i = 0; i < count; i++) {
+        offset[i] = ((at.n * (s->h + 2 * s->pad) + at.y) * wide + at.x) * c;
+        if (++at.x < w) continue;
+        at.x = 0;
+        if (++at.y < h) continue;
+        at.y = 0, at.n++;
     }
+    return at;
 }
 
-void fj_hvx_gradient(const fj_dsp_shape *s, const int8_t *image, const int8_t *errors, int32_t *gradient, void *scratch) {
+void fj_hvx_gradient(
+    const fj_dsp_shape *s, const int8_t *image, const int8_t *errors, int32_t *gradient, void *scratch) {
     const int rows = fj_dsp_positions(s), outputs = fj_dsp_up(s->o, 4), lanes = fj_dsp_up(s->o, 32);
     const int width = fj_dsp_row(s), columns_up = fj_dsp_up(width, 32);
+    const ptrdiff_t line = (ptrdiff_t)(s->w + 2 * s->pad) * fj_dsp_up(s->c, 4);
     const HVX_Vector none = Q6_V_vzero(), bias = Q6_V_vsplat_R((int32_t)0x80808080), ones = Q6_V_vsplat_R(0x01010101);
     char *rest = scratch;
     HVX_Vector *left = carve(&rest, BLOCK * (size_t)lanes), *right = carve(&rest, BLOCK * (size_t)columns_up);
-    int32_t *start = carve(&rest, 4 * (size_t)lanes);
+    int32_t *start = carve(&rest, 4 * (size_t)lanes), *offset = carve(&rest, 4 * BLOCK);
+    Position position = {0, 0, 0};
     int8_t *zeros = carve(&rest, (size_t)(outputs > width ? outputs : width) + 128);
     memset(zeros, 0, (size_t)(outputs > width ? outputs : width) + 128);
     for (int first = 0; first < rows; first += BLOCK) {
-        const int groups = fj_dsp_up(rows - first < BLOCK ? rows - first : BLOCK, 4) / 4;
+        const int here = rows - first < BLOCK ? rows - first : BLOCK, groups = fj_dsp_up(here, 4) / 4;
+        position = places(s, position, here, offset);
         for (int g = 0; g < groups; g++) {
             const int8_t *row[4];
-            for (int r = 0; r < 4; r++) {
-                const int p = first + 4 * g + r;
-                row[r] = p < rows ? errors + (size_t)p * (size_t)outputs : zeros;
-            }
+            for (int r = 0; r < 4; r++)
+                row[r] = 4 * g + r < here ? errors + (size_t)(first + 4 * g + r) * (size_t)outputs : zeros;
             fj_hvx_interleave(row, outputs, none, left + (size_t)g * (size_t)(lanes / 32), 1);
         }
         for (int j = 0; j < lanes / 32; j++) {
@@ -136,7 +142,7 @@ void fj_hvx_gradient(const fj_dsp_shape *s, const int8_t *image, const int8_t *e
         for (int ky = 0; ky < s->kernel; ky++) {
             for (int g = 0; g < groups; g++) {
                 const int8_t *row[4];
-                columns(s, image, zeros, first + 4 * g, ky, row);
+                for (int r = 0; r < 4; r++) row[r] = 4 * g + r < here ? image + offset[4 * g + r] + ky * line : zeros;
                 fj_hvx_interleave(row, width, bias, right + g, (size_t)groups);
             }
             fj_hvx_multiply_columns(&(fj_hvx_product){

@@ -1,8 +1,8 @@
 /* INT8 training on a Hexagon DSP: the kernels of one step, with HVX vectors of 128 bytes and without.
  *
- * Activations and errors are NHWC with the channels padded by zeros to a multiple of 4, so that 4 channels are one word.
- * Accumulators have their channels padded to a multiple of 32, one vector of words. Every tensor begins on a multiple of
- * 128 bytes and is followed by FJ_DSP_SLACK bytes: vectors read and write past the end.
+ * Activations and errors are NHWC with the channels padded by zeros to a multiple of 4, so that 4 channels are one
+ * word. Accumulators have their channels padded to a multiple of 32, one vector of words. Every tensor begins on a
+ * multiple of 128 bytes and is followed by FJ_DSP_SLACK bytes: vectors read and write past the end.
  */
 #ifndef FJ_DSP_H
 #define FJ_DSP_H
@@ -62,7 +62,7 @@ typedef struct {
     uint32_t (*largest)(const int32_t *x, size_t count);
     /* [rows][up32(channels)] -> [rows][up4(channels)], to nearest, clipped to +-127 */
     void (*requantize)(const int32_t *x, int rows, int channels, int shift, int8_t *out);
-    /* Eq. 2 with fj_dsp_update_shift, pseudo-stochastic: [rows][up32(width)] off the weights [rows][width], clipped to +-127 */
+    /* Eq. 2 with fj_dsp_update_shift, pseudo-stochastic: [rows][up32(width)] off the weights [rows][width], clipped */
     void (*update)(const int32_t *gradient, int rows, int width, int shift, int8_t *weights);
     void (*relu)(int8_t *x, size_t count);
     /* 2x2; where: which of the four came first among the largest; an odd row or column is dropped */

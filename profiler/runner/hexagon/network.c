@@ -67,7 +67,8 @@ fj_dsp_network *fj_dsp_network_new(const fj_model *model, int batch, const fj_ds
         }
         errors = larger(errors, larger(rows * o, in));
         padded = larger(padded, (size_t)batch * (size_t)((back.h + 2 * back.pad) * (back.w + 2 * back.pad)) * o);
-        sums = larger(sums, larger(rows * (size_t)fj_dsp_up(s.o, 32), (size_t)batch * pixels * (size_t)fj_dsp_up(s.c, 32)));
+        sums = larger(sums, rows * (size_t)fj_dsp_up(s.o, 32));
+        sums = larger(sums, (size_t)batch * pixels * (size_t)fj_dsp_up(s.c, 32));
         scratch = larger(scratch, fj_dsp_scratch(&s));
     }
     made->errors = room(made, errors), made->below = room(made, errors), made->padded = room(made, padded);
@@ -96,11 +97,15 @@ static size_t channel_rows(const fj_dsp_network *network, int layer, int *channe
 }
 
 static void spread(const int8_t *from, size_t rows, int channels, int8_t *to) {
-    for (size_t r = 0; r < rows; r++, from += channels, to += fj_dsp_up(channels, 4)) memcpy(to, from, (size_t)channels);
+    const int gap = fj_dsp_up(channels, 4) - channels;
+    for (size_t r = 0; r < rows; r++, to += gap)
+        for (int i = 0; i < channels; i++) *to++ = *from++;
 }
 
 static void gather(const int8_t *from, size_t rows, int channels, int8_t *to) {
-    for (size_t r = 0; r < rows; r++, from += fj_dsp_up(channels, 4), to += channels) memcpy(to, from, (size_t)channels);
+    const int gap = fj_dsp_up(channels, 4) - channels;
+    for (size_t r = 0; r < rows; r++, from += gap)
+        for (int i = 0; i < channels; i++) *to++ = *from++;
 }
 
 void fj_dsp_set_weights(fj_dsp_network *network, int layer, const int8_t *weights, int exponent) {

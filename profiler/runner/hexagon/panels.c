@@ -25,7 +25,7 @@ void fj_hvx_interleave(const int8_t *const row[4], int columns, HVX_Vector bias,
     for (int j = 0; 32 * j < left; j++, out += apart) *out = word[j];
 }
 
-/* Swaps the words whose places differ in one bit: a step of transposing 32x32 words. */
+/* Swaps words whose places differ in one bit: a step of transposing 32x32 words. */
 static inline void exchange(HVX_Vector *low, HVX_Vector *high, int words) {
     const HVX_VectorPair pair = Q6_W_vshuff_VVR(*high, *low, 4 * words);
     *low = Q6_V_lo_W(pair), *high = Q6_V_hi_W(pair);

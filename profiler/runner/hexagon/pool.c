@@ -1,4 +1,4 @@
-/* What only moves and compares bytes: ReLU, 2x2 maxima and their way back, padding. And the table of all HVX kernels. */
+/* What only moves and compares bytes: ReLU, 2x2 maxima, their way back, padding. And the table of all HVX kernels. */
 #include "hvx.h"
 
 static void relu(int8_t *x, size_t count) {
