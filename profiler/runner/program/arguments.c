@@ -79,7 +79,8 @@ static int read_decimal(const Option *option, const char *value, double *found) 
     snprintf(rule, sizeof rule, "must be a number above %g, at most %g", option->least, option->most);
     if (value[0] == '\0' || strspn(value, "0123456789.eE+-") != strlen(value)) return refuse(option, value, rule);
     double number = strtod(value, &end);
-    if (*end || !isfinite(number) || !(number > option->least) || number > option->most) return refuse(option, value, rule);
+    if (*end || !isfinite(number) || number <= option->least || number > option->most)
+        return refuse(option, value, rule);
     *found = number;
     return 0;
 }
@@ -159,7 +160,8 @@ static int check(const fj_arguments *arguments) {
         rule = "--overlap on is for --stage total: a stage alone overlaps nothing";
     else if (arguments->stage == FJ_QUANTIZE && arguments->precision == FJ_FP32)
         rule = "--stage quantize is for --precision int8: fp32 quantizes nothing";
-    else if (arguments->data && arguments->samples) rule = "--samples is for generated images: the file says how many it has";
+    else if (arguments->data && arguments->samples)
+        rule = "--samples is for generated images: the file says how many it has";
     return rule ? fj_complain(FJ_EXIT_INPUT, "%s; see --help", rule) : 0;
 }
 
@@ -207,7 +209,7 @@ void fj_arguments_help(void) {
           "  --seed N            of weights, batches and stochastic rounding (0)\n"
           "  --learning-rate X   fp32 (0.01)\n"
           "  --mu-conv N, --mu-fc N   int8: bits of a layer's largest update (3)\n"
-          "  --rounding HOW      int8: nearest, pseudo-stochastic or stochastic; or as in update=nearest,loss=stochastic\n"
+          "  --rounding HOW      int8: nearest, pseudo-stochastic, stochastic, or as in loss=nearest,error=stochastic\n"
           "  --samples N         generated images (226 of one channel, else 500)\n"
           "  --data FILE         images and labels from a file instead\n"
           "  --deadline-s S      end after S in all, with rc 124\n"

@@ -11,7 +11,7 @@ static size_t values_of(const fj_work *work) {
     return (size_t)work->arguments->batch_size * work->images.size;
 }
 
-/* A cache line for each row of NEON or AVX-512: the first byte of a tensor is never in the middle of one. */
+/* A tensor begins at the beginning of a cache line. */
 static void *aligned(size_t bytes) {
     return aligned_alloc(64, (bytes + 63) / 64 * 64);
 }
@@ -66,11 +66,13 @@ void fj_batch_transfer(const fj_work *work, const fj_slot *from, fj_slot *to) {
 
 void fj_batch_train(fj_work *work, const fj_slot *slot, uint64_t number) {
     int batch = (int)work->arguments->batch_size;
-    work->step.step = number;
+    fj_step *step = &work->step;
+    float *loss = &work->last_loss;
+    step->step = number;
     if (work->arguments->precision == FJ_INT8)
-        fj_train_int8(work->network, slot->mantissas, slot->exponent, slot->labels, batch, &work->step, &work->last_loss);
+        fj_train_int8(work->network, slot->mantissas, slot->exponent, slot->labels, batch, step, loss);
     else
-        fj_train_fp32(work->network, slot->values, slot->labels, batch, &work->step, &work->last_loss);
+        fj_train_fp32(work->network, slot->values, slot->labels, batch, step, loss);
     if (number == 0) work->first_loss = work->last_loss;
 }
 

@@ -62,7 +62,8 @@ void fj_cores_allowed(char *text, size_t bytes) {
         size_t last = first;
         if (!CPU_ISSET(first, &set)) continue;
         while (last + 1 < FJ_MOST_CORES && CPU_ISSET(last + 1, &set)) last++;
-        int length = snprintf(text + used, bytes - used, last > first ? "%s%zu-%zu" : "%s%zu", used ? "," : "", first, last);
+        const char *format = last > first ? "%s%zu-%zu" : "%s%zu";
+        int length = snprintf(text + used, bytes - used, format, used ? "," : "", first, last);
         if (length < 0 || (size_t)length >= bytes - used) {
             text[used] = '\0'; /* a list this long is cut at a whole entry */
             return;

@@ -127,7 +127,7 @@ static int check_header(const Header *header, const fj_model *model, const char 
                            model->h, model->w, model->c, header->h, header->w, header->c, path);
     if (header->classes != model->classes)
         return fj_complain(FJ_EXIT_INPUT,
-                           "--data: classes must be %d as the model's outputs (got %" PRId64 " in '%.200s'); see --classes",
+                           "--data: classes must be %d as the model's outputs (got %" PRId64 " in '%.200s')",
                            model->classes, header->classes, path);
     int64_t each = header->h * header->w * header->c;
     if (header->count < 1 || header->count > FJ_MOST_IMAGE_BYTES / each)
@@ -136,7 +136,8 @@ static int check_header(const Header *header, const fj_model *model, const char 
     int64_t wanted = header->length + header->count * (each + 2);
     if (bytes != wanted)
         return fj_complain(FJ_EXIT_INPUT,
-                           "--data: a file with %" PRId64 " images must have %" PRId64 " bytes (got %" PRId64 " in '%.200s')",
+                           "--data: a file with %" PRId64 " images must have %" PRId64 " bytes (got %" PRId64
+                           " in '%.200s')",
                            header->count, wanted, bytes, path);
     return 0;
 }
@@ -146,7 +147,8 @@ static int read_labels(fj_images *images, const fj_model *model, const char *pat
         const uint8_t *bytes = (const uint8_t *)&images->labels[i];
         uint16_t label = (uint16_t)(bytes[0] | bytes[1] << 8);
         if (label >= model->classes)
-            return fj_complain(FJ_EXIT_INPUT, "--data: labels must be from 0 to %d (got %d of image %" PRId64 " in '%.200s')",
+            return fj_complain(FJ_EXIT_INPUT,
+                               "--data: labels must be from 0 to %d (got %d of image %" PRId64 " in '%.200s')",
                                model->classes - 1, label, i, path);
         images->labels[i] = label;
     }
@@ -160,8 +162,8 @@ static int read_file(fj_images *images, const fj_model *model, const char *path,
         return fj_complain(FJ_EXIT_INPUT, "--data: must be a regular file (got '%.200s')", path);
     if (!read_header(file, about.st_size, &header))
         return fj_complain(FJ_EXIT_INPUT,
-                           "--data: must begin with a line '" FIRST_LINE "HEIGHT WIDTH CHANNELS COUNT CLASSES' (got another "
-                           "in '%.200s')",
+                           "--data: must begin with a line '" FIRST_LINE "HEIGHT WIDTH CHANNELS COUNT CLASSES' "
+                           "(got another in '%.200s')",
                            path);
     int code = check_header(&header, model, path, about.st_size);
     if (!code) code = make(images, model, header.count);

@@ -46,8 +46,8 @@ static void cut(const char *text, size_t written) {
     size_t whole = written;
     while (whole > 0 && text[whole - 1] != '\n') whole--;
     off_t at = lseek(STDOUT_FILENO, 0, SEEK_CUR);
-    if (whole == written || at < 0 || fstat(STDOUT_FILENO, &about) != 0 || !S_ISREG(about.st_mode) || about.st_size != at)
-        return;
+    if (whole == written || at < 0 || fstat(STDOUT_FILENO, &about) != 0) return;
+    if (!S_ISREG(about.st_mode) || about.st_size != at) return;
     if (ftruncate(STDOUT_FILENO, at - (off_t)(written - whole)) != 0) return; /* then a torn line stays */
 }
 
@@ -167,19 +167,25 @@ void fj_log_batches(fj_log *log, const fj_times *times, int64_t count) {
     pthread_mutex_unlock(&log->lock);
 }
 
-static void add_end(fj_log *log, int rc, const char *format, ...) {
+static void add_text(fj_log *log, const char *format, ...) {
     va_list arguments;
     va_start(arguments, format);
-    add_batches(log);
     add_line(log, format, arguments);
     va_end(arguments);
-    log->ended = 1 + rc;
+}
+
+static void add_end(fj_log *log, int rc, const char *more) {
+    add_batches(log);
+    add_text(log,
+             "{\"kind\":\"end\",\"rc\":%d,\"batches\":%" PRId64 "%s,"
+             "\"boottime_ns\":%" PRId64 ",\"monotonic_ns\":%" PRId64 "}",
+             rc, log->batches, more, fj_boottime_ns(), fj_now_ns());
+    log->ended = 1;
 }
 
 void fj_log_end(fj_log *log, int rc, const char *more) {
     pthread_mutex_lock(&log->lock);
-    add_end(log, rc, "{\"kind\":\"end\",\"rc\":%d,\"batches\":%" PRId64 "%s,\"boottime_ns\":%" PRId64 ",\"monotonic_ns\":%" PRId64 "}",
-            rc, log->batches, more, fj_boottime_ns(), fj_now_ns());
+    add_end(log, rc, more);
     pthread_mutex_unlock(&log->lock);
 }
 
@@ -188,8 +194,6 @@ void fj_log_abandon(fj_log *log, int rc) {
     clock_gettime(CLOCK_REALTIME, &until);
     until.tv_sec++;
     if (pthread_mutex_timedlock(&log->lock, &until) != 0) return; /* the output itself is what hangs */
-    if (log->begun && !log->ended)
-        add_end(log, rc, "{\"kind\":\"end\",\"rc\":%d,\"batches\":%" PRId64 ",\"boottime_ns\":%" PRId64 ",\"monotonic_ns\":%" PRId64 "}",
-                rc, log->batches, fj_boottime_ns(), fj_now_ns());
+    if (log->begun && !log->ended) add_end(log, rc, "");
     /* The lock is kept: nothing may follow the last line. */
 }

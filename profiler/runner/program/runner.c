@@ -15,10 +15,11 @@
 #define SAMPLES_OF_MORE 500        /* a client of CIFAR */
 #define MOST_SLOT_BYTES ((int64_t)1 << 30)
 
-#if defined(__SANITIZE_ADDRESS__)
+/* A sanitizer maps far more memory than there is. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define SANITIZED 1
 #elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
 #define SANITIZED 1
 #endif
 #endif
@@ -58,7 +59,8 @@ static int act(fj_action action) {
 static int check_cores(const fj_cores *cores) {
     for (int i = 0; i < cores->count; i++) {
         int reason = fj_cores_pin(cores, i, i + 1);
-        if (reason) return fj_complain(FJ_EXIT_INPUT, "--cpus: core %d cannot be used: %s", cores->cpu[i], strerror(reason));
+        if (reason)
+            return fj_complain(FJ_EXIT_INPUT, "--cpus: core %d cannot be used: %s", cores->cpu[i], strerror(reason));
     }
     fj_cores_pin(cores, 0, cores->count);
     return 0;
@@ -67,14 +69,14 @@ static int check_cores(const fj_cores *cores) {
 static int get_images(fj_work *work) {
     const fj_arguments *arguments = work->arguments;
     int64_t each = (int64_t)work->model.h * work->model.w * work->model.c;
-    int64_t count = arguments->samples ? arguments->samples : work->model.c == 1 ? SAMPLES_OF_ONE_CHANNEL : SAMPLES_OF_MORE;
+    int64_t count = work->model.c == 1 ? SAMPLES_OF_ONE_CHANNEL : SAMPLES_OF_MORE;
+    const char *too_many = "%s must be at most %" PRId64 " for images of this size (got %" PRId64 ")";
+    if (arguments->samples) count = arguments->samples;
     if (arguments->batch_size > MOST_SLOT_BYTES / 4 / each)
-        return fj_complain(FJ_EXIT_INPUT, "--batch-size must be at most %" PRId64 " for images of this size (got %" PRId64 ")",
-                           MOST_SLOT_BYTES / 4 / each, arguments->batch_size);
+        return fj_complain(FJ_EXIT_INPUT, too_many, "--batch-size", MOST_SLOT_BYTES / 4 / each, arguments->batch_size);
     if (arguments->data) return fj_images_read(&work->images, &work->model, arguments->data);
     if (count > FJ_MOST_IMAGE_BYTES / each)
-        return fj_complain(FJ_EXIT_INPUT, "--samples must be at most %" PRId64 " for images of this size (got %" PRId64 ")",
-                           FJ_MOST_IMAGE_BYTES / each, count);
+        return fj_complain(FJ_EXIT_INPUT, too_many, "--samples", FJ_MOST_IMAGE_BYTES / each, count);
     return fj_images_generate(&work->images, &work->model, count);
 }
 
@@ -104,6 +106,7 @@ static void say_hello(const fj_work *work, int64_t boottime_ns, int64_t monotoni
     const fj_arguments *arguments = work->arguments;
     fj_precision precision = (fj_precision)arguments->precision;
     fj_path path = arguments->path == FJ_BEST ? fj_path_best(precision) : (fj_path)arguments->path;
+    const int *rounding = arguments->rounding;
     char cores[200], paths[80] = "", how[160];
     fj_cores_allowed(cores, sizeof cores);
     for (int i = 0; i < FJ_PATHS; i++) {
@@ -115,44 +118,45 @@ static void say_hello(const fj_work *work, int64_t boottime_ns, int64_t monotoni
         snprintf(how, sizeof how, "\"learning_rate\":%.9g", arguments->learning_rate);
     else
         snprintf(how, sizeof how, "\"mu_conv\":%d,\"mu_fc\":%d,\"rounding\":\"%s %s %s %s\"", (int)arguments->mu_conv,
-                 (int)arguments->mu_fc, fj_rounding_names[arguments->rounding[0]], fj_rounding_names[arguments->rounding[1]],
-                 fj_rounding_names[arguments->rounding[2]], fj_rounding_names[arguments->rounding[3]]);
+                 (int)arguments->mu_fc, fj_rounding_names[rounding[0]], fj_rounding_names[rounding[1]],
+                 fj_rounding_names[rounding[2]], fj_rounding_names[rounding[3]]);
     /* A model that was read has nothing in it that JSON would need escaped. */
     fj_log_line(work->log,
                 "{\"kind\":\"hello\",\"version\":1,\"program\":\"fedjoule-runner\",\"build\":\"%s\",\"model\":\"%s\","
                 "\"classes\":%d,\"precision\":\"%s\",\"processor\":\"cpu\",\"batch_size\":%" PRId64 ",\"stage\":\"%s\","
-                "\"overlap\":\"%s\",\"path\":\"%s\",\"paths\":\"%s\",\"threads\":%" PRId64 ",\"cpus\":\"%s\",\"seed\":%" PRId64
-                ",%s,\"data\":\"%s\",\"samples\":%" PRId64 ",\"data_checksum\":\"%016" PRIx64 "\",\"boottime_ns\":%" PRId64
-                ",\"monotonic_ns\":%" PRId64 "}",
-                fj_build_id(), arguments->model, work->model.classes, fj_precision_names[precision], arguments->batch_size,
-                fj_stage_names[arguments->stage], arguments->overlap ? "on" : "off",
+                "\"overlap\":\"%s\",\"path\":\"%s\",\"paths\":\"%s\",\"threads\":%" PRId64 ",\"cpus\":\"%s\","
+                "\"seed\":%" PRId64 ",%s,\"data\":\"%s\",\"samples\":%" PRId64 ",\"data_checksum\":\"%016" PRIx64 "\","
+                "\"boottime_ns\":%" PRId64 ",\"monotonic_ns\":%" PRId64 "}",
+                fj_build_id(), arguments->model, work->model.classes, fj_precision_names[precision],
+                arguments->batch_size, fj_stage_names[arguments->stage], arguments->overlap ? "on" : "off",
                 fj_path_name(work->network ? fj_network_path(work->network) : path), paths, arguments->threads, cores,
                 arguments->seed, how, arguments->data ? "file" : "generated", work->images.count, work->images.checksum,
                 boottime_ns, monotonic_ns);
 }
 
 static int run_phase(fj_work *work, const char *name, int64_t batches, double seconds) {
+    int (*phase)(fj_work *, int64_t, double) = work->arguments->overlap ? fj_run_overlapped : fj_run_in_turn;
     fj_log_phase(work->log, name);
-    int missing = work->arguments->overlap ? fj_run_overlapped(work, batches, seconds) : fj_run_in_turn(work, batches, seconds);
-    return missing ? fj_complain(FJ_EXIT_MEMORY, "memory: a thread could not be made") : fj_watch_ending(work->watch);
+    if (phase(work, batches, seconds) != 0) return fj_complain(FJ_EXIT_MEMORY, "memory: a thread could not be made");
+    return fj_watch_ending(work->watch);
 }
 
-/* What the run leaves: a checksum of the weights, or of what a stage alone made, and the loss of the first and last batch. */
+/* What the run leaves: a checksum of the weights, or of what a stage alone made last, and the first and last loss. */
 static void say_end(fj_work *work, int rc) {
-    char more[200] = "";
+    char sum[60] = "", losses[80] = "", more[160];
     int stage = work->arguments->stage;
-    uint64_t done = work->number;
-    if (work->network) {
-        int used = snprintf(more, sizeof more, ",\"checksum\":\"%016" PRIx64 "\"", fj_checksum(work->network));
-        if (done && isfinite(work->first_loss) && isfinite(work->last_loss))
-            snprintf(more + used, sizeof more - (size_t)used, ",\"first_loss\":%.9g,\"loss\":%.9g", (double)work->first_loss,
-                     (double)work->last_loss);
-    } else if (stage != FJ_EMPTY && done) {
-        const fj_slot *slots = stage == FJ_TRANSFER ? work->device : work->host;
-        snprintf(more, sizeof more, ",\"checksum\":\"%016" PRIx64 "\"", fj_slot_checksum(work, &slots[(done - 1) % FJ_SLOTS]));
-    }
-    if (work->network && done && !(isfinite(work->first_loss) && isfinite(work->last_loss)))
-        fj_log_line(work->log, "{\"kind\":\"note\",\"what\":\"the loss is not finite; take a smaller --learning-rate\"}");
+    const fj_slot *slots = stage == FJ_TRANSFER ? work->device : work->host;
+    uint64_t last = work->number - 1;
+    if (work->network)
+        snprintf(sum, sizeof sum, ",\"checksum\":\"%016" PRIx64 "\"", fj_checksum(work->network));
+    else if (stage != FJ_EMPTY)
+        snprintf(sum, sizeof sum, ",\"checksum\":\"%016" PRIx64 "\"", fj_slot_checksum(work, &slots[last % FJ_SLOTS]));
+    if (work->network && isfinite(work->first_loss) && isfinite(work->last_loss))
+        snprintf(losses, sizeof losses, ",\"first_loss\":%.9g,\"loss\":%.9g", (double)work->first_loss,
+                 (double)work->last_loss);
+    else if (work->network)
+        fj_log_line(work->log, "{\"kind\":\"note\",\"what\":\"the loss is not finite; lower --learning-rate\"}");
+    snprintf(more, sizeof more, "%s%s", sum, losses);
     fj_log_end(work->log, rc, more);
 }
 
@@ -169,7 +173,8 @@ static int measure(fj_work *work) {
     fj_frequencies_read(&after, &arguments->cores);
     if (fj_frequencies_compare(&before, &after, changes, sizeof changes))
         fj_log_line(work->log, "{\"kind\":\"note\",\"what\":\"frequency changed: %s\"}", changes);
-    say_end(work, rc);
+    if (work->number) say_end(work, rc);
+    else fj_log_end(work->log, rc, "");
     return rc;
 }
 
@@ -184,8 +189,7 @@ static int run(fj_work *work) {
     if (code) return code;
     code = get_images(work);
     if (!code) code = get_network(work);
-    if (!code && fj_slots_new(work) != 0)
-        code = fj_complain(FJ_EXIT_MEMORY, "memory: a batch of %" PRId64 " could not be had", work->arguments->batch_size);
+    if (!code && fj_slots_new(work) != 0) code = fj_complain(FJ_EXIT_MEMORY, "memory: not enough for this batch size");
     if (!code) code = fj_watch_ending(work->watch);
     if (!code) {
         say_hello(work, boottime_ns, monotonic_ns);

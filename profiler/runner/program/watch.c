@@ -7,7 +7,7 @@
 #include "complaint.h"
 
 #define GRACE_NS 2000000000
-/* A wait counts CLOCK_MONOTONIC, which stands still while the device is suspended: look at the deadline now and then. */
+/* A wait stands still while the device is suspended: look at the deadline now and then. */
 #define LONGEST_WAIT_NS 10000000000
 
 /* Waits for a signal; 0 when the time is over. */

@@ -1,4 +1,4 @@
-/* What ends a run early: a signal, or the deadline. A thread waits for them, so that nothing interrupts the training. */
+/* What ends a run early: a signal, or the deadline. A thread waits for them: nothing interrupts the training. */
 #ifndef FJ_WATCH_H
 #define FJ_WATCH_H
 
