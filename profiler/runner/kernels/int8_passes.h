@@ -2,6 +2,7 @@
  * file that includes them, which defines BIAS and COLUMNS (a multiple of 16). */
 
 typedef uint8_t Bytes __attribute__((vector_size(16), aligned(1), may_alias));
+typedef int8_t Signed __attribute__((vector_size(16)));
 
 #define LOW_BYTES 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23
 #define HIGH_BYTES 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31
@@ -94,7 +95,13 @@ static void rescale(const int32_t *restrict sums, size_t pixels, size_t stride, 
     const int s = how->shift;
     const int32_t floor = relu ? 0 : INT32_MIN;
     const size_t count = (pixels - 1) * stride + channels;
-    if (s <= 0 || how->rounding == FJ_NEAREST) {
+    if (relu && (s <= 0 || how->rounding == FJ_NEAREST)) { /* the same without signs */
+        const uint32_t half = s > 0 ? 1u << (s - 1) : 0;
+        for (size_t i = 0; i < count; i++) {
+            uint32_t x = ((uint32_t)(sums[i] < 0 ? 0 : sums[i]) + half) >> s;
+            out[i] = (int8_t)(x > 127 ? 127 : x);
+        }
+    } else if (s <= 0 || how->rounding == FJ_NEAREST) {
         for (size_t i = 0; i < count; i++) {
             int32_t x = sums[i] < floor ? floor : sums[i];
             out[i] = (int8_t)fj_clip127(fj_round_nearest(x, s));
@@ -148,8 +155,16 @@ static void put(const int8_t *restrict from, size_t stride, size_t pixels, size_
 static void mask(const uint8_t *restrict active, size_t active_stride, size_t pixels, size_t channels,
                  int8_t *restrict errors, size_t stride) {
     if (stride == channels && active_stride == channels) channels *= pixels, pixels = 1;
-    for (; pixels > 0; pixels--, active += active_stride, errors += stride)
-        for (size_t i = 0; i < channels; i++) errors[i] = (int8_t)(active[i] ^ BIAS) > 0 ? errors[i] : 0;
+    for (; pixels > 0; pixels--, active += active_stride, errors += stride) {
+        if (channels < 16) {
+            for (size_t i = 0; i < channels; i++) errors[i] = (int8_t)(active[i] ^ BIAS) > 0 ? errors[i] : 0;
+        } else {
+            EACH_16(i, channels) {
+                Bytes kept = (Bytes)((Signed)(bytes_at(active + i) ^ (uint8_t)BIAS) > 0);
+                bytes_to(errors + i, bytes_at(errors + i) & kept);
+            }
+        }
+    }
 }
 
 static void unpool(const int8_t *errors, size_t stride, const uint8_t *winner, size_t winner_stride, size_t pixels,
