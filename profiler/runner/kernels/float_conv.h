@@ -117,11 +117,41 @@ INLINE void pool(const Vec *sum, int nv, const float *bias, Vec *most, unsigned 
     }
 }
 
+typedef struct {
+    float of[8];
+} Eight;
+
+/* The inputs of the places m to `end` of an image side by side, from short runs; eight at a time, past their end. */
+INLINE void expand(const fj_float_layer *at, int image, int m, int end, float *to) {
+    int kernel = at->shape.kernel, run = kernel * at->shape.in_c, span = at->span;
+    const float *data = at->input.data + (size_t)image * at->input.image;
+    size_t row = at->row;
+    Eight eight;
+    for (; m < end; m++, to += span) {
+        const float *from = data + at->input.at[m];
+        float *of = to;
+        for (int ky = 0; ky < kernel; ky++, from += row, of += run) {
+            memcpy(&eight, from, sizeof eight), memcpy(of, &eight, sizeof eight);
+            if (run > 8) memcpy(&eight, from + 8, sizeof eight), memcpy(of + 8, &eight, sizeof eight);
+        }
+        eight = (Eight){{0}};
+        for (; of < to + span; of += 8) memcpy(of, &eight, sizeof eight);
+    }
+}
+
 INLINE void forward_tile(const fj_float_layer *at, int mr, int nv, int first, const float *w, int m, int end) {
     int count = end - m < mr ? end - m : mr, last = channels_of_last(at->shape.out_c, first, nv);
     const float *in[NARROW], *bias = at->bias + first;
+    float patch[NARROW * FJ_MOST_THIN + LANES];
     Vec sum[MOST_SUMS], most[TILE_VECTORS];
-    gather(in, mr, &at->input, cursor(m, at->places), count);
+    if (at->thin) {
+        Cursor from = cursor(m, at->places);
+        for (int i = 0; i < count; i++, advance(&from, 1))
+            expand(at, (int)from.image, from.place, from.place + 1, patch + i * at->span);
+        for (int i = 0; i < mr; i++) in[i] = patch + (i < count ? i : 0) * at->span;
+    } else {
+        gather(in, mr, &at->input, cursor(m, at->places), count);
+    }
     multiply(sum, mr, nv, in, at->rows, at->row, at->run, w);
     if (at->shape.pool) {
         Cursor to = cursor(m / 4, at->cells);
@@ -302,10 +332,12 @@ INLINE void gradient_tile(int mr, int nv, const float *const *in, size_t from, c
 /* Places m to m + count of a block of channels: their inputs, and their errors packed side by side. */
 INLINE void pack_errors(const fj_float_layer *at, int nv, int first, int m, int count, const float **in, float *to) {
     int last = channels_of_last(at->shape.out_c, first, nv);
+    float *patch = to + FJ_PLACES * at->width;
     Cursor from = cursor(m, at->places);
     for (int i = 0; i < count; i++, advance(&from, 1), to += nv * LANES) {
         const float *error = where(&at->error, &from) + first;
-        in[i] = where(&at->input, &from);
+        in[i] = at->thin ? patch : where(&at->input, &from);
+        if (at->thin) expand(at, (int)from.image, from.place, from.place + 1, patch), patch += at->span;
         UNROLL
         for (int j = 0; j < nv - 1; j++) store(to + j * LANES, load(error + j * LANES));
         store(to + (nv - 1) * LANES, load_some(error + (nv - 1) * LANES, last));
@@ -362,25 +394,5 @@ static void spread(void *context, int task, int thread) {
             Vec of = load(from + c);
             put_error(at, &to, c, &of, 1, channels_of_last(at->shape.in_c, c, 1));
         }
-    }
-}
-
-/* The inputs of each output of an image, side by side, from short runs. */
-static void expand(void *context, int task, int thread) {
-    const fj_float_layer *at = context;
-    const fj_layer *s = &at->shape;
-    float *to = at->input.data + (size_t)task * at->input.image;
-    size_t run = (size_t)(s->kernel * s->in_c), image = (size_t)task * at->inner.image;
-    (void)thread;
-    for (int p = 0; p < at->places; p++, to += at->row) {
-        const float *from = at->inner.data + image + at->patch[p];
-        for (int ky = 0; ky < s->kernel; ky++) {
-            for (size_t k = 0; k < run; k += 8) {
-                float eight[8];
-                memcpy(eight, from + (size_t)ky * at->inner_row + k, sizeof eight);
-                memcpy(to + (size_t)ky * run + k, eight, sizeof eight);
-            }
-        }
-        for (size_t k = (size_t)at->run; k < at->row; k++) to[k] = 0.0f;
     }
 }

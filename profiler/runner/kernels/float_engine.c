@@ -93,9 +93,9 @@ static void take_input(const fj_float_layer *first, const float *input, int batc
 
 static void forward(fj_float_engine *engine, fj_float_layer *at) {
     const fj_float_kernels *kernels = engine->kernels;
-    if (at->thin) fj_pool_run(engine->pool, kernels->expand, at, at->batch);
     if (at->shape.kind == FJ_CONV)
-        fj_pool_run(engine->pool, kernels->conv_forward, at, fj_blocks(at->channels, at->width) * at->chunks);
+        fj_pool_run(engine->pool, at->sparse ? kernels->winners_forward : kernels->conv_forward, at,
+                    fj_blocks(at->channels, at->width) * at->chunks);
     else fj_pool_run(engine->pool, kernels->full_forward, at, fj_blocks(at->shape.out_c, FJ_FULL_TASK));
 }
 
@@ -105,7 +105,7 @@ static void back(fj_float_engine *engine, fj_float_layer *at) {
     if (at->shape.kind == FJ_FC) {
         fj_pool_run(engine->pool, kernels->full_backward, at, fj_blocks((int)at->row, FJ_COLUMNS));
         if (at->below && at->below->shape.kind == FJ_CONV) fj_pool_run(engine->pool, kernels->spread, at, at->batch);
-    } else if (at->sparse) {
+    } else if (at->sparse && at->below) {
         fj_pool_run(engine->pool, kernels->winners_error, at, at->batch);
     } else if (at->below) {
         fj_pool_run(engine->pool, kernels->conv_error, at, fj_blocks(at->below->channels, at->back_width) * at->chunks);

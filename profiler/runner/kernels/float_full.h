@@ -7,7 +7,10 @@ INLINE void dot(int rows, int images, const float *w, const float *x, size_t row
     for (size_t k = 0; k < row; k += LANES) {
         Vec of[FULL_ROWS];
         UNROLL
-        for (int r = 0; r < rows; r++) of[r] = load(w + (size_t)r * row + k);
+        for (int r = 0; r < rows; r++) {
+            of[r] = load(w + (size_t)r * row + k);
+            __builtin_prefetch(w + (size_t)(r + rows) * row + k);
+        }
         UNROLL
         for (int n = 0; n < images; n++) {
             Vec in = load(x + (size_t)n * row + k);
@@ -48,24 +51,51 @@ static void full_forward(void *context, int task, int thread) {
     }
 }
 
-/* Of one vector of columns and FULL_ROWS rows: adds to the inputs' errors, and takes the gradient off the weights. */
-INLINE void backward_column(const fj_float_layer *at, float *w, const float *error, size_t k) {
+/* FULL_ROWS rows of weights, columns `begin` to `end`, and up to FULL_IMAGES images: with `back` the inputs' errors
+ * grow, with `learn` the gradient is taken off the weights. */
+INLINE void pass(const fj_float_layer *at, int images, int n, int o, size_t begin, size_t end, int back, int learn) {
     size_t row = at->row;
-    Vec old[FULL_ROWS], new[FULL_ROWS];
+    float *w = at->weights + (size_t)o * row, *to = at->back.data + (size_t)n * row;
+    const float *x = at->scaled + (size_t)n * row;
+    Vec error[FULL_IMAGES][FULL_ROWS];
     UNROLL
-    for (int r = 0; r < FULL_ROWS; r++) old[r] = new[r] = load(w + (size_t)r * row + k);
-    for (int n = 0; n < at->batch; n++, error += at->error.image) {
-        float *back = at->back.data + (size_t)n * row + k;
-        Vec of = load(back), x = load(at->scaled + (size_t)n * row + k);
+    for (int i = 0; i < images; i++) {
+        UNROLL
+        for (int r = 0; r < FULL_ROWS; r++)
+            error[i][r] = at->error.data[(size_t)(n + i) * at->error.image + (size_t)(o + r)] + (Vec){0};
+    }
+    for (size_t k = begin; k < end; k += LANES) {
+        Vec old[FULL_ROWS], new[FULL_ROWS];
         UNROLL
         for (int r = 0; r < FULL_ROWS; r++) {
-            of += error[r] * old[r];
-            new[r] += error[r] * x;
+            old[r] = new[r] = load(w + (size_t)r * row + k);
+            __builtin_prefetch(w + (size_t)(r + FULL_ROWS) * row + k);
         }
-        store(back, of);
+        UNROLL
+        for (int i = 0; i < images; i++) {
+            Vec of = {0}, in = {0};
+            if (back) of = load(to + (size_t)i * row + k);
+            if (learn) in = load(x + (size_t)i * row + k);
+            UNROLL
+            for (int r = 0; r < FULL_ROWS; r++) {
+                if (back) of += error[i][r] * old[r];
+                if (learn) new[r] += error[i][r] * in;
+            }
+            if (back) store(to + (size_t)i * row + k, of);
+        }
+        UNROLL
+        for (int r = 0; r < FULL_ROWS && learn; r++) store(w + (size_t)r * row + k, new[r]);
     }
-    UNROLL
-    for (int r = 0; r < FULL_ROWS; r++) store(w + (size_t)r * row + k, new[r]);
+}
+
+INLINE void passes(const fj_float_layer *at, int n, int o, size_t begin, size_t end, int back, int learn) {
+    switch (at->batch - n) {
+    case 1: pass(at, 1, n, o, begin, end, back, learn); break;
+    case 2: pass(at, 2, n, o, begin, end, back, learn); break;
+    case 3: pass(at, 3, n, o, begin, end, back, learn); break;
+    case 4: pass(at, 4, n, o, begin, end, back, learn); break;
+    default: pass(at, 5, n, o, begin, end, back, learn);
+    }
 }
 
 static void full_backward(void *context, int task, int thread) {
@@ -79,8 +109,12 @@ static void full_backward(void *context, int task, int thread) {
         memset(at->back.data + (size_t)n * at->row + begin, 0, (end - begin) * sizeof(float));
     }
     for (int o = 0; o < at->shape.out_c; o += FULL_ROWS) {
-        for (size_t k = begin; k < end; k += LANES)
-            backward_column(at, at->weights + (size_t)o * at->row, at->error.data + o, k);
+        if (at->batch <= FULL_IMAGES) {
+            passes(at, 0, o, begin, end, 1, 1);
+            continue;
+        }
+        for (int n = 0; n < at->batch; n += FULL_IMAGES) passes(at, n, o, begin, end, 1, 0);
+        for (int n = 0; n < at->batch; n += FULL_IMAGES) passes(at, n, o, begin, end, 0, 1);
     }
     if (task == 0 && at->learns_bias) {
         for (int o = 0; o < at->shape.out_c; o++) {
@@ -103,5 +137,5 @@ static int block_width(int channels) {
 }
 
 #define KERNELS \
-    {LANES, block_width, expand, conv_forward, conv_error, conv_gradient, winners_error, winners_gradient, \
+    {LANES, block_width, conv_forward, conv_error, conv_gradient, winners_forward, winners_error, winners_gradient, \
      full_forward, full_backward, spread}

@@ -44,40 +44,36 @@ static int is_thin(const fj_layer *s) {
 
 static int make_input(fj_float_layer *at, size_t batch) {
     const fj_layer *s = &at->shape;
-    size_t c = (size_t)s->in_c, inner_row = (size_t)(s->in_w + 2 * s->pad) * c;
+    size_t c = (size_t)s->in_c;
     at->thin = !at->below && is_thin(s);
-    at->inner_row = inner_row, at->inner.image = inner_row * (size_t)(s->in_h + 2 * s->pad);
-    at->inner.data = at->own_inner = fj_float_array(batch * at->inner.image);
-    at->inner.at = raster(s->in_h, s->in_w, inner_row, s->in_c, (size_t)s->pad * (inner_row + c));
+    at->row = (size_t)(s->in_w + 2 * s->pad) * c, at->inner.image = at->row * (size_t)(s->in_h + 2 * s->pad);
+    at->inner.data = fj_float_array(batch * at->inner.image);
+    at->inner.at = raster(s->in_h, s->in_w, at->row, s->in_c, (size_t)s->pad * (at->row + c));
     at->rows = at->thin ? 1 : s->kernel, at->run = s->kernel * s->in_c * (at->thin ? s->kernel : 1);
-    at->row = inner_row, at->input = at->inner;
-    at->input.at = places(s, inner_row, s->in_c, 0);
-    if (!at->thin) return at->inner.data && at->inner.at && at->input.at;
-    at->patch = at->input.at;
-    at->row = (size_t)whole(at->run, at->kernels->lanes);
-    at->input.image = (size_t)at->places * at->row + FJ_THIN;
-    at->input.data = at->own_input = fj_float_array(batch * at->input.image);
-    at->input.at = malloc((size_t)at->places * sizeof *at->input.at);
-    for (int p = 0; at->input.at && p < at->places; p++) at->input.at[p] = (int32_t)((size_t)p * at->row);
-    return at->inner.data && at->inner.at && at->patch && at->input.data && at->input.at;
+    at->input = at->inner;
+    at->input.at = places(s, at->row, s->in_c, 0);
+    at->span = whole(at->run, at->kernels->lanes);
+    return at->inner.data && at->inner.at && at->input.at;
 }
 
 /* What the winners need; their errors are of the pooled output. */
 static int make_sparse(fj_float_layer *at, size_t batch) {
     const fj_layer *s = &at->shape;
+    at->widened = !at->thin && s->in_c % at->kernels->lanes != 0;
     at->wide = at->input, at->wide_row = at->row;
+    if (at->widened) {
+        at->wide_row = (size_t)(fj_conv_w(s) * at->span);
+        at->wide.image = at->wide_row * (size_t)(s->in_h + 2 * s->pad);
+        at->wide.at = windows(s->out_h, s->out_w, at->wide_row, at->span, 0);
+    } else if (at->thin) {
+        at->wide.at = raster(1, 4 * FJ_CELLS, 0, at->span, 0);
+    }
     at->spread = fj_float_array((size_t)at->rows * (size_t)s->out_c * (size_t)at->span);
     at->error_row = (size_t)(s->out_w * s->out_c);
     at->error.image = at->error_row * (size_t)s->out_h;
     at->error.data = fj_float_array(batch * at->error.image);
     at->error.at = raster(s->out_h, s->out_w, at->error_row, s->out_c, 0);
-    if (!at->thin && s->in_c % at->kernels->lanes != 0) {
-        at->wide_row = (size_t)(fj_conv_w(s) * at->span);
-        at->wide.image = at->wide_row * (size_t)(s->in_h + 2 * s->pad);
-        at->wide.data = at->own_wide = fj_float_array(batch * at->wide.image);
-        at->wide.at = at->own_places = windows(s->out_h, s->out_w, at->wide_row, at->span, 0);
-    }
-    return at->spread && at->error.data && at->error.at && at->wide.data && at->wide.at;
+    return at->spread && at->error.data && at->error.at && at->wide.at;
 }
 
 static int make_dense(fj_float_layer *at, size_t batch) {
@@ -100,7 +96,6 @@ static int make_conv(fj_float_layer *at, size_t batch) {
     at->winner = s->pool ? calloc(batch * (size_t)at->cells + 1, (size_t)at->channels) : NULL;
     at->weights = fj_float_array((size_t)at->channels * fj_fan_in(s));
     if (!make_input(at, batch) || (s->pool && !at->winner) || !at->weights) return 0;
-    at->span = whole(at->run, at->kernels->lanes);
     at->sparse = s->pool && (size_t)at->span * (size_t)s->out_c * sizeof(float) <= FJ_NEAR;
     return at->sparse ? make_sparse(at, batch) : make_dense(at, batch);
 }
@@ -108,10 +103,10 @@ static int make_conv(fj_float_layer *at, size_t batch) {
 static int make_full(fj_float_layer *at, size_t batch) {
     const fj_layer *s = &at->shape;
     at->cells = at->places = 1;
-    at->row = at->inner_row = (size_t)whole((int)fj_fan_in(s), at->kernels->lanes);
+    at->row = (size_t)whole((int)fj_fan_in(s), at->kernels->lanes);
     at->input.image = at->inner.image = at->back.image = at->row;
     at->error.image = (size_t)at->channels;
-    at->input.data = at->inner.data = at->own_inner = fj_float_array(batch * at->row);
+    at->input.data = at->inner.data = fj_float_array(batch * at->row);
     at->inner.at = raster(s->in_h, s->in_w, (size_t)(s->in_w * s->in_c), s->in_c, 0);
     at->error.at = calloc(1, sizeof *at->error.at);
     at->error.data = fj_float_array(batch * at->error.image);
@@ -136,21 +131,21 @@ int fj_float_layer_make(fj_float_layer *at, const fj_layer *shape, const fj_floa
 }
 
 void fj_float_layer_free(fj_float_layer *at) {
-    void *held[] = {at->own_inner, at->own_input,  at->own_wide, at->own_back, at->own_places, at->patch,   at->input.at,
-                    at->inner.at,  at->error.data, at->error.at, at->back.at,  at->winner,     at->weights, at->spread,
-                    at->bias,      at->gradient,   at->scaled};
+    if (at->wide.at != at->input.at) free(at->wide.at);
+    void *held[] = {at->inner.data, at->inner.at, at->input.at, at->error.data, at->error.at, at->back.at, at->own_back,
+                    at->winner,     at->weights,  at->spread,   at->bias,       at->gradient, at->scaled};
     for (size_t i = 0; i < sizeof held / sizeof held[0]; i++) free(held[i]);
 }
 
 size_t fj_float_layer_scratch(const fj_float_layer *at) {
     if (at->shape.kind == FJ_FC) return 0;
-    if (at->sparse) {
-        size_t error = at->wide.image + FJ_SLACK + (size_t)(2 * at->places * at->shape.out_c + at->places + 4);
-        size_t gradient = (size_t)at->width * ((size_t)(at->rows * at->span) + (size_t)(2 * at->cells + 8));
-        return error > gradient ? error : gradient;
-    }
-    size_t flipped = (size_t)at->back_width * (size_t)(at->shape.kernel * at->shape.kernel * at->shape.out_c);
-    size_t packed = (size_t)at->width * FJ_PLACES;
+    size_t cells = (size_t)(at->thin ? FJ_CELLS : at->cells), width = (size_t)at->width, out_c = (size_t)at->shape.out_c;
+    size_t wide = (at->thin ? 4 * cells * (size_t)at->span : at->wide.image) + FJ_SLACK;
+    size_t lists = at->below ? 2 * out_c * (size_t)at->places + (size_t)at->places : 0;
+    size_t learned = width * ((size_t)(at->rows * at->span) + 3 * cells);
+    if (at->sparse) return wide + (lists > learned ? lists : learned);
+    size_t flipped = (size_t)at->back_width * (size_t)(at->shape.kernel * at->shape.kernel) * out_c;
+    size_t packed = (width + (size_t)(at->thin ? at->span : 0)) * FJ_PLACES;
     return flipped > packed ? flipped : packed;
 }
 

@@ -11,12 +11,13 @@
 
 #define FJ_THIN 16    /* a run is thin below this */
 #define FJ_MOST_THIN 64
+#define FJ_CELLS 48   /* pooled places whose inputs a thin layer copies at once */
 #define FJ_NEAR 49152 /* bytes of the nearest cache that a row of a sparse layer's weights may take */
 #define FJ_SLACK 64   /* floats behind every buffer: what may be read past its end, never used */
 #define FJ_PLACES 256 /* places of one sum of a weight's gradient */
 #define FJ_ROWS 4     /* rows of weights that a fully connected layer takes at once */
 #define FJ_FULL_TASK 32 /* outputs of a fully connected layer's task, forward */
-#define FJ_COLUMNS 256  /* inputs of one on the way back */
+#define FJ_COLUMNS 400  /* inputs of one on the way back */
 
 /* A tensor of images; place p of image n begins at data[n * image + at[p]]. */
 typedef struct {
@@ -38,7 +39,7 @@ typedef struct fj_float_layer {
     int back_width;   /* of a block of input channels */
     int chunks;       /* pieces that places or columns are cut into, so that every thread has work */
     int rows, run;    /* convolution: runs of inputs of an output, and numbers of a run: kernel, kernel * channels */
-    int thin;         /* runs so short that the inputs of each output are copied to one: rows is 1 */
+    int thin;         /* runs so short that the inputs of an output are copied to one: rows is 1 */
     int sparse;       /* the way back follows the winners of the pool: few enough weights to stay in the nearest cache */
     int span;         /* sparse: a run in whole vectors */
     int places;       /* of an image before the pool: those that the pool takes, in windows of four */
@@ -46,15 +47,14 @@ typedef struct fj_float_layer {
     size_t row;       /* floats of an input row; of a row of weights and of an input if fully connected */
     size_t error_row; /* floats of a row of errors */
     fj_field input;   /* at: the first input of each place */
-    fj_field wide;    /* sparse: `input` in runs of whole vectors; at: as there */
-    size_t wide_row, inner_row;
-    int32_t *patch; /* thin: from `inner` to the first input of each place */
+    int widened;      /* sparse: runs are copied so that each begins with a whole vector */
+    fj_field wide;    /* sparse: one image of `input`, perhaps so copied, in a thread's scratch; at: as there */
+    size_t wide_row;
     fj_field inner;   /* the tensor of `input` without its padding: what the layer below writes, by rows */
     fj_field error;   /* of the output before the pool, padded for the way back; at: as in `input`;
                          sparse: of the pooled output, not padded */
     fj_field back;    /* the same tensor; at: the first of the errors that each input took part in */
-    float *own_inner, *own_input, *own_wide, *own_back; /* those of the above that are not another's */
-    int32_t *own_places;
+    float *own_back;  /* fully connected: the error of its input, unless the layer below keeps it */
     unsigned char *winner; /* which of its four each pooled value is; [image, cell, channels] */
     float *weights, *bias; /* the bias is there, as zeros, even if the network has none */
     float *gradient;       /* convolution: a sum over several groups of places */
@@ -69,10 +69,10 @@ typedef struct fj_float_layer {
 struct fj_float_kernels {
     int lanes;
     int (*width)(int channels); /* of a block of that many output channels */
-    void (*expand)(void *layer, int task, int thread);      /* thin: one image */
     void (*conv_forward)(void *layer, int task, int thread);
     void (*conv_error)(void *layer, int task, int thread);
     void (*conv_gradient)(void *layer, int task, int thread);
+    void (*winners_forward)(void *layer, int task, int thread);
     void (*winners_error)(void *layer, int task, int thread); /* sparse: one image */
     void (*winners_gradient)(void *layer, int task, int thread);
     void (*full_forward)(void *layer, int task, int thread);

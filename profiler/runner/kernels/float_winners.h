@@ -8,6 +8,12 @@ typedef struct {
     float error;
 } Winner;
 
+INLINE int not_zero(float x) {
+    uint32_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    return bits != 0;
+}
+
 #define MOST_VECTORS 8 /* of a run at once */
 
 /* Calls CALL(n) with n, 1 to 8, as a constant. */
@@ -40,26 +46,31 @@ INLINE void follow(int nv, int rows, const Winner *winner, int count, const floa
     }
 }
 
-/* The same with one row, and several winners at a time: their sums do not wait for each other. `count` is a multiple. */
-INLINE void follow_row(int nv, int at_once, const Winner *winner, int count, const float *from, float *to, int add) {
+/* The same with one row, for winners that lie `step` numbers apart. Several at a time: their sums do not wait. */
+INLINE void follow_row(int nv, int at_once, const int32_t *at, size_t at_step, const float *error, size_t step, int count,
+                       const float *from, float *to, int add) {
     Vec sum[2 * MOST_VECTORS] = {{0}};
-    for (int i = 0; i < count; i += at_once) {
+    int i = 0;
+    for (; i + at_once <= count; i += at_once, at += (size_t)at_once * at_step, error += (size_t)at_once * step) {
         UNROLL
         for (int k = 0; k < at_once * nv; k++)
-            sum[k] += winner[i + k / nv].error * load(from + winner[i + k / nv].at + k % nv * LANES);
+            sum[k] += error[(size_t)(k / nv) * step] * load(from + at[(size_t)(k / nv) * at_step] + k % nv * LANES);
+    }
+    for (; i < count; i++, at += at_step, error += step) {
+        UNROLL
+        for (int k = 0; k < nv; k++) sum[k] += *error * load(from + *at + k * LANES);
     }
     UNROLL
     for (int k = 0; k < nv; k++) {
         UNROLL
-        for (int i = 1; i < at_once; i++) sum[k] += sum[i * nv + k];
+        for (int j = 1; j < at_once; j++) sum[k] += sum[j * nv + k];
         store(to + k * LANES, add ? sum[k] + load(to + k * LANES) : sum[k]);
     }
 }
 
-/* Copies the inputs of an image's runs side by side, each in whole vectors. */
-static void widen(const fj_float_layer *at, int image) {
+/* Copies the runs of an image side by side, each in whole vectors. */
+static void widen(const fj_float_layer *at, int image, float *to) {
     const float *from = at->input.data + (size_t)image * at->input.image;
-    float *to = at->wide.data + (size_t)image * at->wide.image;
     int h = at->shape.in_h + 2 * at->shape.pad, w = fj_conv_w(&at->shape), last = at->run - (at->span - LANES);
     for (int y = 0; y < h; y++) {
         const float *run = from + (size_t)y * at->row;
@@ -81,7 +92,7 @@ static void list_places(const fj_float_layer *at, int image, Winner *list, int *
         for (int o = 0; o < out_c; o++) {
             int which = winner[o] * 16;
             list[winner[o] * out_c + (int)(lengths >> which & 0xffff)] = (Winner){o * at->span, error[o]};
-            lengths += (uint64_t)(error[o] != 0.0f) << which;
+            lengths += (uint64_t)not_zero(error[o]) << which;
         }
         for (int d = 0; d < 4; d++) counts[d] = (int)(lengths >> 16 * d & 0xffff);
         list += 4 * out_c;
@@ -108,7 +119,7 @@ static void follow_places(const fj_float_layer *at, const Winner *list, const in
 /* The error of an input is in the runs of up to `kernel` neighbours; without copies they are one. */
 INLINE Vec folded(const fj_float_layer *at, const float *wide, int y, int x, int c) {
     const float *row = wide + (size_t)y * at->wide_row;
-    if (at->wide.data == at->input.data) return load(row + (x * at->shape.in_c + c));
+    if (!at->widened) return load(row + (x * at->shape.in_c + c));
     int last = fj_conv_w(&at->shape) - 1, most = x < at->shape.kernel - 1 ? x : at->shape.kernel - 1;
     Vec sum = {0};
     for (int kx = x > last ? x - last : 0; kx <= most; kx++)
@@ -121,8 +132,6 @@ static void winners_error(void *context, int task, int thread) {
     float *wide = at->scratch[thread];
     Winner *list = (Winner *)(wide + at->wide.image + LANES);
     int *counts = (int *)(list + at->places * at->shape.out_c + 1);
-    if (at->wide.data != at->input.data) widen(at, task);
-    if (!below) return;
     memset(wide, 0, at->wide.image * sizeof *wide);
     list_places(at, task, list, counts);
     for (int row = 0; row < at->rows; row += 2)
@@ -139,17 +148,70 @@ static void winners_error(void *context, int task, int thread) {
 
 #define AT_ONCE(n) (n > 3 ? 2 : 4)
 
-/* The errors of channel o of an image, as the places of their inputs; whole fours, the rest zeros. */
-INLINE int list_channel(const fj_float_layer *at, int image, int o, Winner *list) {
-    const float *error = at->error.data + (size_t)image * at->error.image + o;
-    const unsigned char *winner = at->winner + (size_t)image * (size_t)(at->cells * at->channels) + o;
-    int count = 0;
-    for (int cell = 0; cell < at->cells; cell++, error += at->shape.out_c, winner += at->channels) {
-        list[count] = (Winner){at->wide.at[4 * cell + *winner], *error};
-        count += *error != 0.0f;
+/* Where the inputs of the winners of some cells are, by cell and channel, from those of the first place. */
+INLINE void find(const fj_float_layer *at, int image, int begin, int end, int first, int width, const int32_t *places,
+                 int32_t *to) {
+    const unsigned char *winner = at->winner + ((size_t)image * (size_t)at->cells + (size_t)begin) * (size_t)at->channels + first;
+    for (int cell = begin; cell < end; cell++, winner += at->channels, places += 4) {
+        for (int o = 0; o < width; o += LANES, to += LANES) {
+            Bytes bytes;
+            memcpy(&bytes, winner + o, sizeof bytes);
+            Lanes which = __builtin_convertvector(bytes, Lanes);
+            Lanes of = places[0] + (-(which & 1) & (places[1] - places[0])) + (-(which >> 1) & (places[2] - places[0]));
+            memcpy(to, &of, sizeof of);
+        }
     }
-    for (int i = 0; i < 3; i++) list[count + i] = (Winner){0, 0.0f};
-    return (count + 3) / 4 * 4;
+}
+
+/* What one block of channels learns from some cells of an image. */
+typedef struct {
+    const fj_float_layer *layer;
+    int outs, width, cells;
+    const float *x, *error;
+    const int32_t *at; /* by cell and channel of the block */
+    int add;
+} Cells;
+
+INLINE void learn_row(const Cells *of, int row, int o, const int32_t *at, size_t at_step, const float *error, size_t step,
+                      int count, float *gradient) {
+    const fj_float_layer *layer = of->layer;
+    for (int k = 0; k < layer->span; k += MOST_VECTORS * LANES) {
+        const float *from = of->x + (size_t)row * layer->wide_row + k;
+        float *to = gradient + (size_t)(row * layer->width + o) * (size_t)layer->span + k;
+#define FOLLOW(n) follow_row(n, AT_ONCE(n), at, at_step, error, step, count, from, to, of->add)
+        WITH_VECTORS((layer->span - k) / LANES, FOLLOW)
+#undef FOLLOW
+    }
+}
+
+/* Zeros are left out where that pays: in long lists, where their products cost more than the lists. */
+INLINE void learn_cells(const Cells *of, int32_t *list, float *errors, float *gradient, float *bias) {
+    const fj_float_layer *layer = of->layer;
+    size_t out_c = (size_t)layer->shape.out_c;
+    if (layer->learns_bias) {
+        for (int cell = 0; cell < of->cells; cell++)
+            for (int o = 0; o < of->outs; o++) bias[o] += of->error[(size_t)cell * out_c + (size_t)o];
+    }
+    if (layer->cells < 64 || layer->rows * layer->span <= 4 * LANES) {
+        for (int row = 0; row < layer->rows; row++)
+            for (int o = 0; o < of->outs; o++)
+                learn_row(of, row, o, of->at + o, (size_t)of->width, of->error + o, out_c, of->cells, gradient);
+        return;
+    }
+    int counts[TILE_VECTORS * LANES];
+    for (int o = 0; o < of->outs; o++) {
+        int count = 0;
+        for (int cell = 0; cell < of->cells; cell++) {
+            float error = of->error[(size_t)cell * out_c + (size_t)o];
+            list[o * of->cells + count] = of->at[cell * of->width + o];
+            errors[o * of->cells + count] = error;
+            count += not_zero(error);
+        }
+        counts[o] = count;
+    }
+    for (int row = 0; row < layer->rows; row++)
+        for (int o = 0; o < of->outs; o++)
+            learn_row(of, row, o, list + o * of->cells, 1, errors + o * of->cells, 1, counts[o], gradient);
 }
 
 /* One block of channels learns: over the images, then into both copies of its weights. */
@@ -157,27 +219,19 @@ static void winners_gradient(void *context, int task, int thread) {
     const fj_float_layer *at = context;
     int first = task * at->width, out_c = at->shape.out_c;
     int width = at->channels - first < at->width ? at->channels - first : at->width;
-    int outs = out_c - first < width ? out_c - first : width, cap = at->cells + 3;
-    float *gradient = at->scratch[thread];
-    Winner *list = (Winner *)(gradient + (size_t)at->rows * (size_t)(at->width * at->span));
-    int *counts = (int *)(list + at->width * cap);
-    float bias[TILE_VECTORS * LANES] = {0};
+    int outs = out_c - first < width ? out_c - first : width, group = at->thin ? FJ_CELLS : at->cells;
+    float *wide = at->scratch[thread], *gradient = wide + (at->thin ? (size_t)(4 * FJ_CELLS * at->span) : at->wide.image) + LANES;
+    int32_t *found = (int32_t *)(gradient + (size_t)(at->rows * at->width * at->span)), *list = found + group * at->width;
+    float *errors = (float *)(list + group * at->width), bias[TILE_VECTORS * LANES] = {0};
     for (int n = 0; n < at->batch; n++) {
-        const float *x = at->wide.data + (size_t)n * at->wide.image;
-        for (int o = 0; o < outs; o++) {
-            counts[o] = list_channel(at, n, first + o, list + o * cap);
-            for (int i = 0; at->learns_bias && i < counts[o]; i++) bias[o] += list[o * cap + i].error;
-        }
-        for (int row = 0; row < at->rows; row++) {
-            for (int o = 0; o < outs; o++) {
-                for (int k = 0; k < at->span; k += MOST_VECTORS * LANES) {
-                    const float *from = x + (size_t)row * at->wide_row + k;
-                    float *to = gradient + (size_t)(row * at->width + o) * (size_t)at->span + k;
-#define FOLLOW(n_) follow_row(n_, AT_ONCE(n_), list + o * cap, counts[o], from, to, n > 0)
-                    WITH_VECTORS((at->span - k) / LANES, FOLLOW)
-#undef FOLLOW
-                }
-            }
+        if (at->widened) widen(at, n, wide);
+        for (int begin = 0; begin < at->cells; begin += group) {
+            int end = begin + group < at->cells ? begin + group : at->cells;
+            if (at->thin) expand(at, n, 4 * begin, 4 * end, wide);
+            find(at, n, begin, end, first, width, at->wide.at + (at->thin ? 0 : 4 * begin), found);
+            Cells of = {at, outs, width, end - begin, at->widened || at->thin ? wide : at->input.data + (size_t)n * at->input.image,
+                        at->error.data + (size_t)n * at->error.image + (size_t)(begin * out_c + first), found, n + begin > 0};
+            learn_cells(&of, list, errors, gradient, bias);
         }
     }
     for (int row = 0; row < at->rows; row++) {
@@ -188,4 +242,52 @@ static void winners_gradient(void *context, int task, int thread) {
              at->span, outs);
     }
     for (int o = 0; at->learns_bias && o < outs; o++) at->bias[first + o] -= at->rate * bias[o];
+}
+
+/* Forward for the last few channels of a layer: as products of whole runs, a window by two channels at a time. */
+INLINE void forward_few(const fj_float_layer *at, int o, int begin, int end) {
+    size_t next = (size_t)(at->shape.out_c * at->span);
+    int second = o + 1 < at->shape.out_c ? at->span : 0;
+    Cursor from = cursor(begin, at->places), to = cursor(begin / 4, at->cells);
+    for (int m = begin; m < end; m += 4, advance(&from, 4), advance(&to, 1)) {
+        const float *in[4];
+        Vec sum[8] = {{0}};
+        gather(in, 4, &at->input, from, 4);
+        for (int row = 0; row < at->rows; row++) {
+            const float *w = at->spread + (size_t)row * next + (size_t)(o * at->span);
+            for (int k = 0; k < at->span; k += LANES) {
+                Vec of = load(w + k), other = load(w + second + k);
+                UNROLL
+                for (int i = 0; i < 4; i++) {
+                    Vec x = load(in[i] + (size_t)row * at->row + k);
+                    sum[i] += of * x;
+                    sum[4 + i] += other * x;
+                }
+            }
+        }
+        size_t cell = to.image * (size_t)at->cells + (size_t)to.place;
+        for (int j = 0; j < (second ? 2 : 1); j++) {
+            float best = sum_of(sum[4 * j]);
+            unsigned char which = 0;
+            for (int d = 1; d < 4; d++) {
+                float value = sum_of(sum[4 * j + d]);
+                if (value > best) best = value, which = (unsigned char)d;
+            }
+            best += at->bias[o + j];
+            at->winner[cell * (size_t)at->channels + (size_t)(o + j)] = which;
+            where(&at->out, &to)[o + j] = best > 0.0f ? best : 0.0f;
+        }
+    }
+}
+
+/* Four channels alone would leave three quarters of a vector of sixteen idle. */
+static void winners_forward(void *context, int task, int thread) {
+    const fj_float_layer *at = context;
+    int first = task / at->chunks * at->width, few = at->shape.out_c - first, begin, end;
+    if (at->thin || few > LANES / 4) {
+        conv_forward(context, task, thread);
+        return;
+    }
+    piece(at->places * at->batch, task % at->chunks, at->chunks, &begin, &end);
+    for (int o = first; o < at->shape.out_c; o += 2) forward_few(at, o, begin, end);
 }
