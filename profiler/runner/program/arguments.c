@@ -209,7 +209,7 @@ void fj_arguments_help(void) {
           "  --seed N            of weights, batches and stochastic rounding (0)\n"
           "  --learning-rate X   fp32 (0.01)\n"
           "  --mu-conv N, --mu-fc N   int8: bits of a layer's largest update (3)\n"
-          "  --rounding HOW      int8: nearest, pseudo-stochastic, stochastic, or as in loss=nearest,error=stochastic\n"
+          "  --rounding HOW      int8: nearest, pseudo-stochastic or stochastic, for all or as in update=nearest\n"
           "  --samples N         generated images (226 of one channel, else 500)\n"
           "  --data FILE         images and labels from a file instead\n"
           "  --deadline-s S      end after S in all, with rc 124\n"

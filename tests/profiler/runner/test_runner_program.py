@@ -4,6 +4,7 @@ import itertools
 import math
 import os
 import re
+import shutil
 import struct
 import subprocess
 from pathlib import Path
@@ -15,8 +16,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from profiler.native.build import built
 from profiler.native.network import Network
 from profiler.native.rules import Rules
+from profiler.native.target import target_named
 from profiler.workload.reading import Reading, read_output
 from profiler.workload.workload import Workload
 from tests.profiler.runner.runner_process import (
@@ -133,6 +136,29 @@ def test_overlap_and_threads_change_no_bit_of_the_weights(precision: str) -> Non
 
 def test_int8_is_the_same_on_every_path() -> None:
     assert len({checksum(path=path, overlap="on", batches=20, seed=3) for path in ("best", *paths())}) == 1
+
+
+EMULATED = [
+    ("aarch64-linux", "aarch64", "cortex-a57"),
+    ("aarch64-linux", "aarch64", "max"),
+    ("armv7-android", "arm", "max"),
+]
+
+
+@pytest.mark.parametrize(("target", "processor", "core"), EMULATED)
+def test_int8_is_the_same_on_processors_of_phones(target: str, processor: str, core: str) -> None:
+    emulator = shutil.which(f"qemu-{processor}-static") or shutil.which(f"qemu-{processor}")
+    if emulator is None:
+        pytest.skip(f"needs qemu-{processor} on the PATH")
+    program = built("runner", target_named(target))
+    for changes in (
+        {"overlap": "on", "rounding": "stochastic"},
+        {"stage": "quantize"},
+        {"precision": "fp32", "stage": "sample"},
+    ):
+        words = flags(**{"batches": 20, **changes})
+        done = ran(["-cpu", core, program, *words], Path(emulator))
+        assert (done.rc, done.end["checksum"]) == (0, ran(words).end["checksum"])
 
 
 @pytest.mark.parametrize(
