@@ -29,6 +29,8 @@ bench: $(VENV)/.dev ## benchmarks, as ratios against a peer in the same run
 	$(BIN)/python benchmarks/startup.py
 	$(BIN)/python benchmarks/energy_estimator.py
 	$(BIN)/python benchmarks/native.py
+	$(BIN)/python benchmarks/sampler.py
+	$(BIN)/python benchmarks/hexagon.py
 
 conformance: $(VENV)/.dev ## our links against Debian's adb, Android's adbd and adbkit; installs what it needs if it may
 	BIN=$(abspath $(BIN)) bash tests/conformance/run.sh
