@@ -11,6 +11,7 @@ FJ_TARGET_PUSH(FJ_ISA_AVX2)
 #define NARROW 4
 #define WIDE 4
 #define TILE_VECTORS 3
+#define PLANE_CHANNELS 3
 #define FULL_ROWS 2
 #define FULL_IMAGES 5
 
@@ -49,8 +50,17 @@ static inline Vec high_pairs(Vec a, Vec b) {
     return __builtin_shufflevector(a, b, 4, 12, 5, 13, 6, 14, 7, 15);
 }
 
+static inline Vec evens(Vec a, Vec b) {
+    return __builtin_shufflevector(a, b, 0, 2, 4, 6, 8, 10, 12, 14);
+}
+
+static inline Vec odds(Vec a, Vec b) {
+    return __builtin_shufflevector(a, b, 1, 3, 5, 7, 9, 11, 13, 15);
+}
+
 #include "float_conv.h"
 #include "float_winners.h"
+#include "float_plane.h"
 #include "float_full.h"
 
 const fj_float_kernels fj_float_avx2 = KERNELS;

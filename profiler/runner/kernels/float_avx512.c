@@ -11,6 +11,7 @@ FJ_TARGET_PUSH(FJ_ISA_AVX512)
 #define NARROW 12 /* places of a tile of one or two vectors of channels: 24 sums, two weights and an input */
 #define WIDE 8    /* of a tile of three */
 #define TILE_VECTORS 3
+#define PLANE_CHANNELS 6
 #define FULL_ROWS 4
 #define FULL_IMAGES 5
 
@@ -43,8 +44,17 @@ static inline Vec high_pairs(Vec a, Vec b) {
     return __builtin_shufflevector(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
 }
 
+static inline Vec evens(Vec a, Vec b) {
+    return __builtin_shufflevector(a, b, 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+}
+
+static inline Vec odds(Vec a, Vec b) {
+    return __builtin_shufflevector(a, b, 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31);
+}
+
 #include "float_conv.h"
 #include "float_winners.h"
+#include "float_plane.h"
 #include "float_full.h"
 
 const fj_float_kernels fj_float_avx512 = KERNELS;

@@ -99,19 +99,26 @@ INLINE int channels_of_last(int channels, int first, int nv) {
     return left < LANES ? left : LANES;
 }
 
-/* ReLU of a window's largest place; the first of equals wins. */
+/* The largest of a window's four places, `step` vectors apart, and which it is; the first of equals. */
+INLINE Vec largest(const Vec *window, int step, Lanes *which) {
+    Vec best = window[0];
+    *which = (Lanes){0};
+    UNROLL
+    for (int d = 1; d < 4; d++) {
+        Lanes more = window[d * step] > best;
+        *which = (*which & ~more) | (d & more);
+        best = larger(window[d * step], best);
+    }
+    return best;
+}
+
+/* The pool and the ReLU of a window. */
 INLINE void pool(const Vec *sum, int nv, const float *bias, Vec *most, unsigned char *winner) {
     UNROLL
     for (int j = 0; j < nv; j++) {
-        Vec best = sum[j];
-        Lanes which = {0};
-        UNROLL
-        for (int d = 1; d < 4; d++) {
-            Lanes more = sum[d * nv + j] > best;
-            which = (which & ~more) | (d & more);
-            best = larger(sum[d * nv + j], best);
-        }
-        most[j] = larger(best + load(bias + j * LANES), (Vec){0});
+        Lanes which;
+        most[j] = largest(sum + j, nv, &which);
+        most[j] = larger(most[j] + load(bias + j * LANES), (Vec){0});
         Bytes bytes = __builtin_convertvector(which, Bytes);
         memcpy(winner + j * LANES, &bytes, sizeof bytes);
     }

@@ -93,7 +93,8 @@ static void take_input(const fj_float_layer *first, const float *input, int batc
 
 static void forward(fj_float_engine *engine, fj_float_layer *at) {
     const fj_float_kernels *kernels = engine->kernels;
-    if (at->shape.kind == FJ_CONV)
+    if (at->plane) fj_pool_run(engine->pool, kernels->plane_forward, at, at->batch);
+    else if (at->shape.kind == FJ_CONV)
         fj_pool_run(engine->pool, at->sparse ? kernels->winners_forward : kernels->conv_forward, at,
                     fj_blocks(at->channels, at->width) * at->chunks);
     else fj_pool_run(engine->pool, kernels->full_forward, at, fj_blocks(at->shape.out_c, FJ_FULL_TASK));

@@ -59,6 +59,7 @@ static int make_input(fj_float_layer *at, size_t batch) {
 /* What the winners need; their errors are of the pooled output. */
 static int make_sparse(fj_float_layer *at, size_t batch) {
     const fj_layer *s = &at->shape;
+    at->plane = at->thin && s->in_c == 1 && whole(s->out_w, at->kernels->lanes) * 2 <= s->out_w * 3;
     at->widened = !at->thin && s->in_c % at->kernels->lanes != 0;
     at->wide = at->input, at->wide_row = at->row;
     if (at->widened) {

@@ -41,6 +41,7 @@ typedef struct fj_float_layer {
     int rows, run;    /* convolution: runs of inputs of an output, and numbers of a run: kernel, kernel * channels */
     int thin;         /* runs so short that the inputs of an output are copied to one: rows is 1 */
     int sparse;       /* the way back follows the winners of the pool: few enough weights to stay in the nearest cache */
+    int plane;        /* sparse, of one channel, and wide enough for vectors of places */
     int span;         /* sparse: a run in whole vectors */
     int places;       /* of an image before the pool: those that the pool takes, in windows of four */
     int cells;        /* of an image after the pool */
@@ -72,6 +73,7 @@ struct fj_float_kernels {
     void (*conv_forward)(void *layer, int task, int thread);
     void (*conv_error)(void *layer, int task, int thread);
     void (*conv_gradient)(void *layer, int task, int thread);
+    void (*plane_forward)(void *layer, int task, int thread); /* sparse: one image */
     void (*winners_forward)(void *layer, int task, int thread);
     void (*winners_error)(void *layer, int task, int thread); /* sparse: one image */
     void (*winners_gradient)(void *layer, int task, int thread);
