@@ -32,9 +32,10 @@ typedef __m512i Spread;
 
 INLINE Vec sum_row(Sum sum, int row) {
     const __m512i even = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+    const __m512i odd = _mm512_add_epi32(even, _mm512_set1_epi32(1));
     (void)row;
     return _mm512_add_epi32(_mm512_permutex2var_epi32(sum.left, even, sum.right),
-                            _mm512_permutex2var_epi32(sum.left, _mm512_add_epi32(even, _mm512_set1_epi32(1)), sum.right));
+                            _mm512_permutex2var_epi32(sum.left, odd, sum.right));
 }
 
 INLINE Cell cell_load(const int8_t *from, size_t next) {

@@ -68,7 +68,8 @@ INLINE void subtract(const Vec x[4], Vec rows_01, Vec rows_23, int8_t *weights) 
     _mm512_storeu_si512(weights, _mm512_max_epi8(after, _mm512_set1_epi8(-127)));
 }
 
-static void swift_update(const int32_t *gradient, size_t stride, size_t steps, int s, uint32_t largest, int8_t *weights) {
+static void swift_update(const int32_t *gradient, size_t stride, size_t steps, int s, uint32_t largest,
+                         int8_t *weights) {
     const Cuts in_32 = cuts_of(32, s), in_16 = cuts_of(16, s);
     for (; steps > 0; steps--, gradient += 4 * stride) {
         for (size_t c = 0; c < VECTORS * LANES; c += LANES, weights += 4 * LANES) {

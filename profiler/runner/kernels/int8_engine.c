@@ -213,7 +213,8 @@ int fj_int8_train(fj_int8_engine *engine, const int8_t *input, int exponent, con
             fj_int8_pass_back(engine, i, batch, &how);
         }
         int mu = layer->is_fc ? step->mu_fc : step->mu_conv;
-        layer->shifts.update = fj_int8_learn(engine, layer, batch, mu, rounding(step->update, 0, step, i, FJ_OF_UPDATE));
+        fj_int8_rounding how = rounding(step->update, 0, step, i, FJ_OF_UPDATE);
+        layer->shifts.update = fj_int8_learn(engine, layer, batch, mu, how);
     }
     return right;
 }

@@ -58,7 +58,8 @@ static int stretches_of(const fj_int8_layer *layer, size_t first, size_t end, fj
     while (first < end) {
         size_t in_run = first % whole, left = whole - in_run < end - first ? whole - in_run : end - first;
         size_t filled = in_run >= length ? 0 : length - in_run < left ? length - in_run : left;
-        stretch[count++] = (fj_int8_stretch){first / whole * layer->input.line + in_run, (int)filled, (int)(left - filled)};
+        size_t offset = first / whole * layer->input.line + in_run;
+        stretch[count++] = (fj_int8_stretch){offset, (int)filled, (int)(left - filled)};
         first += left;
     }
     return count;
@@ -81,9 +82,9 @@ static void pack_inputs(const Part *of, size_t first, size_t end, uint8_t *opera
 static void accumulate(const Part *of, size_t first, size_t end, size_t tile, int thread, int32_t *out, size_t stride) {
     const fj_int8_engine *engine = of->engine;
     fj_int8_scratch *scratch = &engine->scratch[thread];
+    const int8_t *errors = engine->groups + tile * FJ_INT8_GROUPS * 4;
     uint32_t largest = engine->kernels->accumulate(scratch->operand, 4 * FJ_INT8_ROWS, (int)(end - first), of->steps,
-                                                   engine->groups + tile * FJ_INT8_GROUPS * 4, engine->groups_start + tile,
-                                                   of->fresh, out, stride);
+                                                   errors, engine->groups_start + tile, of->fresh, out, stride);
     if (largest > scratch->largest) scratch->largest = largest;
 }
 
@@ -112,7 +113,8 @@ static void use_rows(void *context, int task, int thread) {
     const Part *of = context;
     const fj_int8_layer *layer = of->layer;
     size_t length = FJ_INT8_ROWS, first = (size_t)task * length;
-    size_t end = first + length < layer->rows ? first + length : layer->rows, columns = (size_t)of->engine->kernels->columns;
+    size_t end = first + length < layer->rows ? first + length : layer->rows;
+    size_t columns = (size_t)of->engine->kernels->columns;
     int32_t *made = of->engine->scratch[thread].tile;
     pack_inputs(of, first, end, of->engine->scratch[thread].operand, 4 * length);
     for (size_t tile = 0; tile < layer->columns; tile += columns) {

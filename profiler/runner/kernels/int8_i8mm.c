@@ -41,16 +41,13 @@ INLINE Cell cell_load(const int8_t *from, size_t next) {
     return (Cell){vreinterpretq_s8_s32(vzip1q_s32(first, second)), vreinterpretq_s8_s32(vzip2q_s32(first, second))};
 }
 
-INLINE int64_t eight_at(const uint8_t *from, size_t step) {
-    int64_t eight;
-    if (step != 4) return (int64_t)((uint64_t)(uint32_t)four_at(from + step) << 32 | (uint32_t)four_at(from));
-    memcpy(&eight, from, sizeof eight);
-    return eight;
+INLINE int8x8_t eight_at(const uint8_t *from, size_t step) {
+    if (step == 4) return vreinterpret_s8_u8(vld1_u8(from));
+    return vcreate_s8((uint64_t)(uint32_t)four_at(from + step) << 32 | (uint32_t)four_at(from));
 }
 
 INLINE Spread spread_load(const uint8_t *const *row, size_t at, size_t step) {
-    return vreinterpretq_s8_s64(
-        vcombine_s64(vcreate_s64((uint64_t)eight_at(row[0] + at, step)), vcreate_s64((uint64_t)eight_at(row[1] + at, step))));
+    return vcombine_s8(eight_at(row[0] + at, step), eight_at(row[1] + at, step));
 }
 
 INLINE Sum dot(Sum sum, Spread a, Cell b) {

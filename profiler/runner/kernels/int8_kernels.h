@@ -35,7 +35,7 @@ typedef struct {
     uint8_t bias;
 
     /* out[row][column] = start[column] + sum over `runs` runs of `steps` steps: row[r] + run * line is where a row's
-     * run begins. Gives the largest magnitude. Rows from `used` on must be copies of a used one; they are not stored. */
+     * run begins. Gives the largest magnitude. Rows from `used` on must be copies of a used one and are not stored. */
     uint32_t (*multiply)(const uint8_t *const *row, int used, size_t line, int runs, size_t steps, const int8_t *packed,
                          const int32_t *start, int32_t *out, size_t stride);
     /* The same for a gradient: row r's 4 values of a step are at x + 4 * r, those of the next step x_step further,
@@ -61,12 +61,13 @@ typedef struct {
     void (*put)(const int8_t *from, size_t stride, size_t pixels, size_t channels, uint8_t flip, uint8_t *to,
                 size_t to_stride);
     /* Errors where `active` (biased) is positive, else 0. */
-    void (*mask)(const uint8_t *active, size_t active_stride, size_t pixels, size_t channels, int8_t *errors, size_t stride);
+    void (*mask)(const uint8_t *active, size_t active_stride, size_t pixels, size_t channels, int8_t *errors,
+                 size_t stride);
     /* Errors of a row of pooled pixels to the winners' places in two rows, biased; 0 elsewhere. */
     void (*unpool)(const int8_t *errors, size_t stride, const uint8_t *winner, size_t winner_stride, size_t pixels,
                    size_t channels, uint8_t *upper, uint8_t *lower, size_t to_stride);
-    /* One tile of packed weights <- clip(weights - rounded gradient), whose rows are `stride` apart. Row r, column c has
-     * the place how->place + place[r] + c * apart; `largest` is the gradient's largest magnitude. */
+    /* One tile of packed weights <- clip(weights - rounded gradient), whose rows are `stride` apart. Row r, column c
+     * has the place how->place + place[r] + c * apart; `largest` is the gradient's largest magnitude. */
     void (*update)(const int32_t *gradient, size_t stride, size_t steps, const fj_int8_rounding *how, uint32_t largest,
                    const uint32_t *place, size_t apart, int8_t *weights);
     int (*quantize)(const float *x, size_t count, int8_t *mantissas);

@@ -27,6 +27,12 @@ static int64_t weigh(int mantissa, int exponent, int64_t largest) {
     return 2 * one * one + 2 * one * mantissa + (int64_t)mantissa * mantissa;
 }
 
+static int32_t rounded(int32_t share, const fj_int8_rounding *how, uint32_t place) {
+    if (how->rounding == FJ_NEAREST) return fj_round_nearest(share, how->shift);
+    if (how->rounding == FJ_PSEUDO_STOCHASTIC) return fj_round_pseudo(share, how->shift);
+    return fj_round_stochastic(share, how->shift, how->key, place);
+}
+
 void fj_int8_loss_error(const int8_t *logits, int exponent, const int32_t *labels, int batch, int classes,
                         const fj_int8_rounding *how, int8_t *errors) {
     exponent = exponent < LEAST_EXPONENT ? LEAST_EXPONENT : exponent > MOST_EXPONENT ? MOST_EXPONENT : exponent;
@@ -41,10 +47,7 @@ void fj_int8_loss_error(const int8_t *logits, int exponent, const int32_t *label
         for (int i = 0; i < classes; i++, place++) {
             int32_t share = (int32_t)(2048 * weigh(logits[i], exponent, largest) / sum);
             if (i == labels[n]) share -= (int32_t)shares;
-            int32_t rounded = how->rounding == FJ_NEAREST            ? fj_round_nearest(share, how->shift)
-                              : how->rounding == FJ_PSEUDO_STOCHASTIC ? fj_round_pseudo(share, how->shift)
-                                                                      : fj_round_stochastic(share, how->shift, how->key, place);
-            errors[i] = (int8_t)fj_clip127(rounded);
+            errors[i] = (int8_t)fj_clip127(rounded(share, how, place));
         }
     }
 }

@@ -32,7 +32,8 @@ INLINE void interleave_16(Bytes a, Bytes b, Bytes c, Bytes d, uint8_t *out) {
     bytes_to(out + 48, __builtin_shufflevector(ab, cd, HIGH_PAIRS));
 }
 
-static void gather_inputs(const uint8_t *const four[4], const fj_int8_stretch *stretch, int stretches, uint8_t *packed) {
+static void gather_inputs(const uint8_t *const four[4], const fj_int8_stretch *stretch, int stretches,
+                          uint8_t *packed) {
     const Bytes zeros = (Bytes){0} + (uint8_t)BIAS;
     for (; stretches > 0; stretches--, stretch++) {
         const uint8_t *a = four[0] + stretch->offset, *b = four[1] + stretch->offset, *c = four[2] + stretch->offset,
@@ -196,9 +197,9 @@ INLINE void update_step(const int32_t *gradient, size_t stride, fj_rounding roun
     for (int r = 0; r < 4; r++, gradient += stride) {
         for (uint32_t c = 0; c < COLUMNS; c++) {
             int32_t x = gradient[c];
-            change[r][c] = narrow(rounding == FJ_NEAREST             ? fj_round_nearest(x, s)
-                                  : rounding == FJ_PSEUDO_STOCHASTIC ? fj_round_pseudo(x, s)
-                                                                     : fj_round_stochastic(x, s, key, first[r] + c * apart));
+            if (rounding == FJ_NEAREST) change[r][c] = narrow(fj_round_nearest(x, s));
+            else if (rounding == FJ_PSEUDO_STOCHASTIC) change[r][c] = narrow(fj_round_pseudo(x, s));
+            else change[r][c] = narrow(fj_round_stochastic(x, s, key, first[r] + c * apart));
         }
     }
     for (int c = 0; c < COLUMNS; c++)
@@ -216,7 +217,8 @@ static void update(const int32_t *gradient, size_t stride, size_t steps, const f
 #endif
     (void)largest;
     for (; steps > 0; steps--, gradient += 4 * stride, weights += 4 * COLUMNS, place += 4) {
-        const uint32_t first[4] = {how->place + place[0], how->place + place[1], how->place + place[2], how->place + place[3]};
+        uint32_t first[4];
+        for (int r = 0; r < 4; r++) first[r] = how->place + place[r];
         if (s <= 0) update_step(gradient, stride, FJ_NEAREST, 0, 0, first, 0, weights);
         else if (how->rounding == FJ_NEAREST) update_step(gradient, stride, FJ_NEAREST, s, 0, first, 0, weights);
         else if (how->rounding == FJ_PSEUDO_STOCHASTIC)
@@ -262,6 +264,7 @@ static int quantize(const float *restrict x, size_t count, int8_t *restrict mant
 const fj_int8_kernels FJ_KERNELS = {
     .rows = ROWS, .columns = COLUMNS, .steps = STEPS, .bias = BIAS,
     .multiply = multiply, .accumulate = accumulate, .begin = begin,
-    .gather_inputs = gather_inputs, .gather_errors = gather_errors, .turn = turn, .rescale = rescale, .pool = pool, .put = put, .mask = mask, .unpool = unpool,
+    .gather_inputs = gather_inputs, .gather_errors = gather_errors, .turn = turn, .rescale = rescale, .pool = pool,
+    .put = put, .mask = mask, .unpool = unpool,
     .update = update, .quantize = quantize,
 };

@@ -38,6 +38,11 @@ static void runs_of(const Product *of, fj_int8_place first, fj_int8_place last, 
     if (below - first.y < of->runs) *to = below - first.y;
 }
 
+/* What is taken away may be out of range; what is left is not. */
+static inline int32_t added(int32_t a, uint32_t b) {
+    return (int32_t)((uint32_t)a + b);
+}
+
 static void multiply_block(void *context, int task, int thread) {
     const Product *of = context;
     const fj_int8_kernels *kernels = of->engine->kernels;
@@ -65,7 +70,7 @@ static void multiply_block(void *context, int task, int thread) {
         start = starts + to * of->columns;
         if (from > 0) {
             for (size_t r = 0; r < rows; r++) row[r] += from * of->grid->line;
-            for (size_t c = 0; c < columns; c++) part[c] = start[c] - starts[from * of->columns + c];
+            for (size_t c = 0; c < columns; c++) part[c] = added(start[c], -(uint32_t)starts[from * of->columns + c]);
             start = part;
         }
         uint32_t largest = kernels->multiply(row, (int)used, of->grid->line, (int)(to - from), of->steps,
@@ -95,7 +100,7 @@ static void begin(const fj_int8_kernels *kernels, const int8_t *packed, size_t r
     for (size_t c = 0; c < columns; c++) start[c] = 0;
     for (size_t run = 0; run < runs; run++, start += stride, packed += steps * columns * 4) {
         kernels->begin(packed, steps, start + stride);
-        for (size_t c = 0; c < columns; c++) start[stride + c] += start[c];
+        for (size_t c = 0; c < columns; c++) start[stride + c] = added(start[stride + c], (uint32_t)start[c]);
     }
 }
 
@@ -114,7 +119,8 @@ uint32_t fj_int8_sum_forward(fj_int8_engine *engine, fj_int8_layer *layer, int b
         fj_pool_run(engine->pool, begin_tile, &packing, (int)(layer->columns / (size_t)engine->kernels->columns));
     layer->is_begun = 1;
     Product product = {.engine = engine, .grid = &layer->input, .inner_h = (size_t)layer->in_h, .h = (size_t)layer->h,
-                       .w = (size_t)layer->w, .pixels = (size_t)(batch * layer->h * layer->w), .columns = layer->columns,
+                       .w = (size_t)layer->w, .pixels = (size_t)(batch * layer->h * layer->w),
+                       .columns = layer->columns,
                        .runs = (size_t)layer->kernel, .steps = layer->steps, .packed = layer->weights,
                        .start = layer->start};
     return multiply(&product, layer->rows * layer->columns);
@@ -132,7 +138,8 @@ static void turn_tile(void *context, int task, int thread) {
     int8_t *to = turned;
     for (size_t ky = side; ky-- > 0;) {
         for (size_t kx = side; kx-- > 0; to += quads * step)
-            kernels->turn(layer->weights + (ky * layer->steps + (kx * inputs + first) / 4) * step, apart, used, quads, to);
+            kernels->turn(layer->weights + (ky * layer->steps + (kx * inputs + first) / 4) * step, apart, used, quads,
+                          to);
         for (size_t i = side * quads; i < layer->back_steps; i++, to += step) memset(to, 0, step);
     }
     begin(kernels, turned, side, layer->back_steps, of->engine->turned_start + first, layer->in_columns);

@@ -30,7 +30,8 @@ static void activate_image(void *context, int task, int thread) {
                              &how, line[i]);
         }
         if (layer->pool) {
-            kernels->pool(line[0], line[1], out_w, stride, line[2], layer->winner + (image * out_h + y) * out_w * stride);
+            kernels->pool(line[0], line[1], out_w, stride, line[2],
+                          layer->winner + (image * out_h + y) * out_w * stride);
             done = line[2];
         }
         if (of->layer == engine->layers - 1) {
@@ -67,8 +68,8 @@ static void pass_back_image(void *context, int task, int thread) {
             continue;
         }
         uint8_t *upper = pixel_of(to, image, 2 * y, 0);
-        kernels->unpool(errors, stride, layer->winner + (image * h + y) * w * layer->columns, layer->columns, w, channels,
-                        upper, upper + to->line, to->pixel);
+        kernels->unpool(errors, stride, layer->winner + (image * h + y) * w * layer->columns, layer->columns, w,
+                        channels, upper, upper + to->line, to->pixel);
     }
 }
 
@@ -88,7 +89,8 @@ void fj_int8_take_input(fj_int8_engine *engine, const int8_t *input, int batch) 
 
 void fj_int8_take_error(fj_int8_engine *engine, const int8_t *errors, int batch) {
     const fj_int8_layer *layer = &engine->layer[engine->layers - 1];
+    const fj_int8_grid *to = &layer->error;
     size_t outputs = (size_t)layer->outputs;
     for (size_t image = 0; image < (size_t)batch; image++, errors += outputs)
-        engine->kernels->put(errors, outputs, 1, outputs, engine->kernels->bias, pixel_of(&layer->error, image, 0, 0), outputs);
+        engine->kernels->put(errors, outputs, 1, outputs, engine->kernels->bias, pixel_of(to, image, 0, 0), outputs);
 }

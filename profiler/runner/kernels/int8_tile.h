@@ -1,6 +1,7 @@
 /* Template: products of a tile of ROWS x (VECTORS * LANES) sums, for the instruction set of the file that includes it.
  *
- * The file defines ROWS, HALF_ROWS (for the last tile), VECTORS, LANES, STEPS (of 4 values at a time), PAIR (rows that share a Sum), BIAS, and
+ * The file defines ROWS, HALF_ROWS (for the last tile), VECTORS, LANES, STEPS (of 4 values at a time), PAIR (rows that
+ * share a Sum), BIAS, and
  *   Vec: LANES int32            vec_load, vec_store, vec_add, vec_most (largest magnitudes), vec_reduce
  *   Sum: sums of PAIR x LANES   sum_begin(start: zeros unless BIAS), sum_row(sum, row of the pair) -> Vec
  *   Cell: packed values of LANES columns and STEPS steps   cell_load(first step, bytes to the next)
@@ -18,8 +19,8 @@
 #endif
 
 /* `count` rows, a number known when compiling. */
-INLINE void sum_up(const int count, Sum sum[ROWS / PAIR][VECTORS], const uint8_t *const row[ROWS], size_t at, size_t step,
-                   size_t steps, const int8_t *packed) {
+INLINE void sum_up(const int count, Sum sum[ROWS / PAIR][VECTORS], const uint8_t *const row[ROWS], size_t at,
+                   size_t step, size_t steps, const int8_t *packed) {
     for (size_t i = 0; i < steps; i += STEPS, at += STEPS * step, packed += STEPS * COLUMNS * 4) {
 #ifdef SPREADS_FIRST
         Spread spread[ROWS / PAIR];
@@ -39,8 +40,8 @@ INLINE void sum_up(const int count, Sum sum[ROWS / PAIR][VECTORS], const uint8_t
     }
 }
 
-INLINE uint32_t multiply_rows(const int count, const uint8_t *const *rows, int used, size_t line, int runs, size_t steps,
-                              const int8_t *packed, const int32_t *start, int32_t *out, size_t stride) {
+INLINE uint32_t multiply_rows(const int count, const uint8_t *const *rows, int used, size_t line, int runs,
+                              size_t steps, const int8_t *packed, const int32_t *start, int32_t *out, size_t stride) {
     const uint8_t *row[ROWS];
     Sum sum[ROWS / PAIR][VECTORS];
     EACH (int r = 0; r < count; r++) row[r] = rows[r];
@@ -59,8 +60,8 @@ INLINE uint32_t multiply_rows(const int count, const uint8_t *const *rows, int u
     return vec_reduce(most);
 }
 
-static uint32_t multiply(const uint8_t *const *rows, int used, size_t line, int runs, size_t steps, const int8_t *packed,
-                         const int32_t *start, int32_t *out, size_t stride) {
+static uint32_t multiply(const uint8_t *const *rows, int used, size_t line, int runs, size_t steps,
+                         const int8_t *packed, const int32_t *start, int32_t *out, size_t stride) {
     if (used <= HALF_ROWS) return multiply_rows(HALF_ROWS, rows, used, line, runs, steps, packed, start, out, stride);
     return multiply_rows(ROWS, rows, used, line, runs, steps, packed, start, out, stride);
 }
@@ -123,5 +124,5 @@ static void begin(const int8_t *packed, size_t steps, int32_t *start) {
         EACH (int n = 1; n < AT_ONCE; n++) all = vec_add(all, sum_row(sum[n][v], 0));
         vec_store(start + v * LANES, all);
     }
-    for (int c = 0; c < COLUMNS; c++) start[c] = -start[c];
+    for (int c = 0; c < COLUMNS; c++) start[c] = (int32_t)-(uint32_t)start[c];
 }

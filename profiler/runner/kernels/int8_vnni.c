@@ -1,4 +1,5 @@
-/* The INT8 kernels for AVX-512 with VNNI: 64 products an instruction, of unsigned by signed values, exact in 32 bits. */
+/* The INT8 kernels for AVX-512 with VNNI: 64 products an instruction, of unsigned by signed values, exact in 32 bits
+ * (sums may leave their range on the way and come back). */
 #include "cpu.h"
 
 #if defined(FJ_X86)
