@@ -115,9 +115,8 @@ static void back(fj_float_engine *engine, fj_float_layer *at) {
 
 static void learn(fj_float_engine *engine, fj_float_layer *at) {
     if (at->shape.kind == FJ_FC) return;
-    int blocks = fj_blocks(at->channels, at->width);
-    if (at->sparse) fj_pool_run(engine->pool, engine->kernels->winners_gradient, at, blocks);
-    else fj_pool_run(engine->pool, engine->kernels->conv_gradient, at, blocks * at->chunks);
+    if (at->sparse) fj_pool_run(engine->pool, engine->kernels->winners_gradient, at, fj_blocks(at->channels, at->group));
+    else fj_pool_run(engine->pool, engine->kernels->conv_gradient, at, fj_blocks(at->channels, at->width) * at->chunks);
 }
 
 const float *fj_float_forward(fj_float_engine *engine, const float *input, int batch) {

@@ -60,6 +60,7 @@ static int make_input(fj_float_layer *at, size_t batch) {
 static int make_sparse(fj_float_layer *at, size_t batch) {
     const fj_layer *s = &at->shape;
     at->plane = at->thin && s->in_c == 1 && whole(s->out_w, at->kernels->lanes) * 2 <= s->out_w * 3;
+    at->group = at->chunks > 1 ? at->kernels->lanes : at->channels;
     at->widened = !at->thin && s->in_c % at->kernels->lanes != 0;
     at->wide = at->input, at->wide_row = at->row;
     if (at->widened) {
@@ -140,13 +141,13 @@ void fj_float_layer_free(fj_float_layer *at) {
 
 size_t fj_float_layer_scratch(const fj_float_layer *at) {
     if (at->shape.kind == FJ_FC) return 0;
-    size_t cells = (size_t)(at->thin ? FJ_CELLS : at->cells), width = (size_t)at->width, out_c = (size_t)at->shape.out_c;
-    size_t wide = (at->thin ? 4 * cells * (size_t)at->span : at->wide.image) + FJ_SLACK;
-    size_t lists = at->below ? 2 * out_c * (size_t)at->places + (size_t)at->places : 0;
-    size_t learned = width * ((size_t)(at->rows * at->span) + 3 * cells);
-    if (at->sparse) return wide + (lists > learned ? lists : learned);
+    size_t cells = (size_t)(at->thin ? FJ_CELLS : at->cells), group = (size_t)at->group, out_c = (size_t)at->shape.out_c;
+    size_t wide = at->thin ? 4 * cells * (size_t)at->span : at->wide.image;
+    size_t lists = at->below ? (2 * out_c + 1) * (size_t)at->places : 0;
+    size_t learned = group * ((size_t)(at->rows * at->span) + 3 * cells + FJ_WINNERS);
+    if (at->sparse) return FJ_SLACK + (wide > at->input.image ? wide : at->input.image) + (lists > learned ? lists : learned);
     size_t flipped = (size_t)at->back_width * (size_t)(at->shape.kernel * at->shape.kernel) * out_c;
-    size_t packed = (width + (size_t)(at->thin ? at->span : 0)) * FJ_PLACES;
+    size_t packed = ((size_t)at->width + (size_t)(at->thin ? at->span : 0)) * FJ_PLACES;
     return flipped > packed ? flipped : packed;
 }
 

@@ -13,6 +13,8 @@
 #define FJ_MOST_THIN 64
 #define FJ_CELLS 48   /* pooled places whose inputs a thin layer copies at once */
 #define FJ_NEAR 49152 /* bytes of the nearest cache that a row of a sparse layer's weights may take */
+#define FJ_LISTED 64  /* pooled places from which on the zeros among the errors are left out */
+#define FJ_WINNERS 10 /* floats that a list of winners takes */
 #define FJ_SLACK 64   /* floats behind every buffer: what may be read past its end, never used */
 #define FJ_PLACES 256 /* places of one sum of a weight's gradient */
 #define FJ_ROWS 4     /* rows of weights that a fully connected layer takes at once */
@@ -42,6 +44,7 @@ typedef struct fj_float_layer {
     int thin;         /* runs so short that the inputs of an output are copied to one: rows is 1 */
     int sparse;       /* the way back follows the winners of the pool: few enough weights to stay in the nearest cache */
     int plane;        /* sparse, of one channel, and wide enough for vectors of places */
+    int group;        /* sparse: channels that learn together, whole vectors */
     int span;         /* sparse: a run in whole vectors */
     int places;       /* of an image before the pool: those that the pool takes, in windows of four */
     int cells;        /* of an image after the pool */

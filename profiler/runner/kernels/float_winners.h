@@ -2,12 +2,6 @@
  * only the winner has an error, and often the ReLU took that too. What is left is followed one by one.
  */
 
-/* A number that is not zero, and where its partner begins. */
-typedef struct {
-    int32_t at;
-    float error;
-} Winner;
-
 INLINE int not_zero(float x) {
     uint32_t bits;
     memcpy(&bits, &x, sizeof bits);
@@ -29,42 +23,52 @@ INLINE int not_zero(float x) {
     default: CALL(8); \
     }
 
-/* to[row] += the sum of error * from[at + row * next], for `rows` rows of `nv` vectors. */
-INLINE void follow(int nv, int rows, const Winner *winner, int count, const float *from, size_t next, float *to, size_t to_next,
-                   int add) {
+/* Winners of one channel or one place, `step` and `at_step` numbers apart. */
+typedef struct {
+    const int32_t *at;
+    const float *error;
+    size_t at_step, step;
+    int count;
+} Winners;
+
+/* to[row] = or += the sum of error * from[at + row * next], for `rows` rows of `nv` vectors. Several winners at a time,
+ * where there are few sums: then they do not wait for each other. */
+INLINE void follow(int nv, int rows, int at_once, const Winners *of, const float *from, size_t next, float *to,
+                   size_t to_next, int add) {
     Vec sum[2 * MOST_VECTORS] = {{0}};
-    for (int i = 0; i < count; i++) {
-        const float *at = from + winner[i].at;
-        float error = winner[i].error;
+    const int32_t *at = of->at;
+    const float *error = of->error;
+    int i = 0, vectors = rows * nv;
+    for (; i + at_once <= of->count; i += at_once, at += (size_t)at_once * of->at_step, error += (size_t)at_once * of->step) {
         UNROLL
-        for (int k = 0; k < rows * nv; k++) sum[k] += error * load(at + (size_t)(k / nv) * next + (size_t)(k % nv * LANES));
+        for (int k = 0; k < at_once * vectors; k++) {
+            size_t which = (size_t)(k / vectors), row = (size_t)(k % vectors / nv), j = (size_t)(k % nv * LANES);
+            sum[k] += error[which * of->step] * load(from + at[which * of->at_step] + row * next + j);
+        }
+    }
+    for (; i < of->count; i++, at += of->at_step, error += of->step) {
+        UNROLL
+        for (int k = 0; k < vectors; k++)
+            sum[k] += *error * load(from + *at + (size_t)(k / nv) * next + (size_t)(k % nv * LANES));
     }
     UNROLL
-    for (int k = 0; k < rows * nv; k++) {
-        float *of = to + (size_t)(k / nv) * to_next + (size_t)(k % nv * LANES);
-        store(of, add ? sum[k] + load(of) : sum[k]);
+    for (int k = 0; k < vectors; k++) {
+        float *sink = to + (size_t)(k / nv) * to_next + (size_t)(k % nv * LANES);
+        UNROLL
+        for (int j = 1; j < at_once; j++) sum[k] += sum[j * vectors + k];
+        store(sink, add ? sum[k] + load(sink) : sum[k]);
     }
 }
 
-/* The same with one row, for winners that lie `step` numbers apart. Several at a time: their sums do not wait. */
-INLINE void follow_row(int nv, int at_once, const int32_t *at, size_t at_step, const float *error, size_t step, int count,
-                       const float *from, float *to, int add) {
-    Vec sum[2 * MOST_VECTORS] = {{0}};
-    int i = 0;
-    for (; i + at_once <= count; i += at_once, at += (size_t)at_once * at_step, error += (size_t)at_once * step) {
-        UNROLL
-        for (int k = 0; k < at_once * nv; k++)
-            sum[k] += error[(size_t)(k / nv) * step] * load(from + at[(size_t)(k / nv) * at_step] + k % nv * LANES);
-    }
-    for (; i < count; i++, at += at_step, error += step) {
-        UNROLL
-        for (int k = 0; k < nv; k++) sum[k] += *error * load(from + *at + k * LANES);
-    }
-    UNROLL
-    for (int k = 0; k < nv; k++) {
-        UNROLL
-        for (int j = 1; j < at_once; j++) sum[k] += sum[j * nv + k];
-        store(to + k * LANES, add ? sum[k] + load(to + k * LANES) : sum[k]);
+/* The same for one or two rows of any number of vectors. */
+INLINE void follow_rows(int rows, int span, const Winners *of, const float *from, size_t next, float *to, size_t to_next, int add) {
+    for (int k = 0; k < span; k += MOST_VECTORS * LANES) {
+#define FOLLOW_2(n) follow(n, 2, n > 2 ? 1 : 2, of, from + k, next, to + k, to_next, add)
+#define FOLLOW_1(n) follow(n, 1, n > 3 ? 2 : 4, of, from + k, next, to + k, to_next, add)
+        if (rows == 2) WITH_VECTORS((span - k) / LANES, FOLLOW_2)
+        else WITH_VECTORS((span - k) / LANES, FOLLOW_1)
+#undef FOLLOW_2
+#undef FOLLOW_1
     }
 }
 
@@ -82,71 +86,48 @@ static void widen(const fj_float_layer *at, int image, float *to) {
     }
 }
 
-/* The errors of an image by place: which channels won there, as their rows of weights. */
-static void list_places(const fj_float_layer *at, int image, Winner *list, int *counts) {
+/* The errors of an image by place: which channels won there, as their rows of weights, and their errors. */
+static void list_places(const fj_float_layer *at, int image, int32_t *rows, float *errors, int *counts) {
     int out_c = at->shape.out_c;
     const float *error = at->error.data + (size_t)image * at->error.image;
     const unsigned char *winner = at->winner + (size_t)image * (size_t)(at->cells * at->channels);
     for (int cell = 0; cell < at->cells; cell++, error += out_c, winner += at->channels, counts += 4) {
         uint64_t lengths = 0; /* of four lists, 16 bits each */
         for (int o = 0; o < out_c; o++) {
-            int which = winner[o] * 16;
-            list[winner[o] * out_c + (int)(lengths >> which & 0xffff)] = (Winner){o * at->span, error[o]};
+            int which = winner[o] * 16, to = winner[o] * out_c + (int)(lengths >> which & 0xffff);
+            rows[to] = o * at->span, errors[to] = error[o];
             lengths += (uint64_t)not_zero(error[o]) << which;
         }
         for (int d = 0; d < 4; d++) counts[d] = (int)(lengths >> 16 * d & 0xffff);
-        list += 4 * out_c;
+        rows += 4 * out_c, errors += 4 * out_c;
     }
-}
-
-static void follow_places(const fj_float_layer *at, const Winner *list, const int *counts, int row, int rows, float *to) {
-    size_t next = (size_t)(at->shape.out_c * at->span);
-    for (int p = 0; p < at->places; p++, list += at->shape.out_c) {
-        if (!counts[p]) continue;
-        for (int k = 0; k < at->span; k += MOST_VECTORS * LANES) {
-            const float *from = at->spread + (size_t)row * next + k;
-            float *of = to + at->wide.at[p] + (size_t)row * at->wide_row + k;
-#define FOLLOW_2(n) follow(n, 2, list, counts[p], from, next, of, at->wide_row, 1)
-#define FOLLOW_1(n) follow(n, 1, list, counts[p], from, next, of, at->wide_row, 1)
-            if (rows == 2) WITH_VECTORS((at->span - k) / LANES, FOLLOW_2)
-            else WITH_VECTORS((at->span - k) / LANES, FOLLOW_1)
-#undef FOLLOW_2
-#undef FOLLOW_1
-        }
-    }
-}
-
-/* The error of an input is in the runs of up to `kernel` neighbours; without copies they are one. */
-INLINE Vec folded(const fj_float_layer *at, const float *wide, int y, int x, int c) {
-    const float *row = wide + (size_t)y * at->wide_row;
-    if (!at->widened) return load(row + (x * at->shape.in_c + c));
-    int last = fj_conv_w(&at->shape) - 1, most = x < at->shape.kernel - 1 ? x : at->shape.kernel - 1;
-    Vec sum = {0};
-    for (int kx = x > last ? x - last : 0; kx <= most; kx++)
-        sum += load(row + (x - kx) * at->span + kx * at->shape.in_c + c);
-    return sum;
 }
 
 static void winners_error(void *context, int task, int thread) {
-    const fj_float_layer *at = context, *below = at->below;
-    float *wide = at->scratch[thread];
-    Winner *list = (Winner *)(wide + at->wide.image + LANES);
-    int *counts = (int *)(list + at->places * at->shape.out_c + 1);
-    memset(wide, 0, at->wide.image * sizeof *wide);
-    list_places(at, task, list, counts);
-    for (int row = 0; row < at->rows; row += 2)
-        follow_places(at, list, counts, row, at->rows - row < 2 ? 1 : 2, wide);
-    Cursor to = {(size_t)task, 0, below->cells};
+    const fj_float_layer *at = context;
+    int out_c = at->shape.out_c, lists = at->places * out_c;
+    size_t next = (size_t)(out_c * at->span);
+    float *sum = at->scratch[thread], *errors = sum + at->input.image + FJ_SLACK;
+    int32_t *rows = (int32_t *)(errors + lists), *counts = rows + lists;
+    memset(sum, 0, at->input.image * sizeof *sum);
+    list_places(at, task, rows, errors, counts);
+    for (int row = 0; row < at->rows; row += 2) {
+        for (int p = 0; p < at->places; p++) {
+            Winners of = {rows + p * out_c, errors + p * out_c, 1, 1, counts[p]};
+            float *to = sum + at->input.at[p] + (size_t)row * at->row;
+            if (of.count)
+                follow_rows(at->rows - row < 2 ? 1 : 2, at->span, &of, at->spread + (size_t)row * next, next, to, at->row, 1);
+        }
+    }
+    Cursor to = {(size_t)task, 0, at->below->cells};
     for (; to.image == (size_t)task; advance(&to, 1)) {
-        int y = to.place / at->shape.in_w + at->shape.pad, x = to.place % at->shape.in_w + at->shape.pad;
+        const float *from = sum + at->inner.at[to.place];
         for (int c = 0; c < at->shape.in_c; c += LANES) {
-            Vec of = folded(at, wide, y, x, c);
+            Vec of = load(from + c);
             put_error(at, &to, c, &of, 1, channels_of_last(at->shape.in_c, c, 1));
         }
     }
 }
-
-#define AT_ONCE(n) (n > 3 ? 2 : 4)
 
 /* Where the inputs of the winners of some cells are, by cell and channel, from those of the first place. */
 INLINE void find(const fj_float_layer *at, int image, int begin, int end, int first, int width, const int32_t *places,
@@ -163,85 +144,88 @@ INLINE void find(const fj_float_layer *at, int image, int begin, int end, int fi
     }
 }
 
-/* What one block of channels learns from some cells of an image. */
+/* What a group of channels learns from some cells of an image. */
 typedef struct {
     const fj_float_layer *layer;
     int outs, width, cells;
     const float *x, *error;
-    const int32_t *at; /* by cell and channel of the block */
+    const int32_t *at; /* by cell and channel of the group */
     int add;
 } Cells;
 
-INLINE void learn_row(const Cells *of, int row, int o, const int32_t *at, size_t at_step, const float *error, size_t step,
-                      int count, float *gradient) {
-    const fj_float_layer *layer = of->layer;
-    for (int k = 0; k < layer->span; k += MOST_VECTORS * LANES) {
-        const float *from = of->x + (size_t)row * layer->wide_row + k;
-        float *to = gradient + (size_t)(row * layer->width + o) * (size_t)layer->span + k;
-#define FOLLOW(n) follow_row(n, AT_ONCE(n), at, at_step, error, step, count, from, to, of->add)
-        WITH_VECTORS((layer->span - k) / LANES, FOLLOW)
-#undef FOLLOW
+/* The winners of a channel without their zeros. */
+INLINE Winners listed(const Winners *all, int32_t *at, float *errors) {
+    int count = 0;
+    for (int i = 0; i < all->count; i++) {
+        float error = all->error[(size_t)i * all->step];
+        at[count] = all->at[(size_t)i * all->at_step], errors[count] = error;
+        count += not_zero(error);
     }
+    return (Winners){at, errors, 1, 1, count};
 }
 
-/* Zeros are left out where that pays: in long lists, where their products cost more than the lists. */
-INLINE void learn_cells(const Cells *of, int32_t *list, float *errors, float *gradient, float *bias) {
+/* Lists cost more than the zeros in short ones. Two rows at a time for all channels: their inputs stay near. */
+INLINE void learn_cells(const Cells *of, Winners *winners, int32_t *list, float *errors, float *gradient) {
     const fj_float_layer *layer = of->layer;
-    size_t out_c = (size_t)layer->shape.out_c;
-    if (layer->learns_bias) {
-        for (int cell = 0; cell < of->cells; cell++)
-            for (int o = 0; o < of->outs; o++) bias[o] += of->error[(size_t)cell * out_c + (size_t)o];
-    }
-    if (layer->cells < 64 || layer->rows * layer->span <= 4 * LANES) {
-        for (int row = 0; row < layer->rows; row++)
-            for (int o = 0; o < of->outs; o++)
-                learn_row(of, row, o, of->at + o, (size_t)of->width, of->error + o, out_c, of->cells, gradient);
-        return;
-    }
-    int counts[TILE_VECTORS * LANES];
+    size_t out_c = (size_t)layer->shape.out_c, next = (size_t)(of->width * layer->span);
+    int lists = layer->cells >= FJ_LISTED && layer->rows * layer->span > 4 * LANES;
     for (int o = 0; o < of->outs; o++) {
-        int count = 0;
-        for (int cell = 0; cell < of->cells; cell++) {
-            float error = of->error[(size_t)cell * out_c + (size_t)o];
-            list[o * of->cells + count] = of->at[cell * of->width + o];
-            errors[o * of->cells + count] = error;
-            count += not_zero(error);
-        }
-        counts[o] = count;
+        winners[o] = (Winners){of->at + o, of->error + o, (size_t)of->width, out_c, of->cells};
+        if (lists) winners[o] = listed(&winners[o], list + o * of->cells, errors + o * of->cells);
     }
-    for (int row = 0; row < layer->rows; row++)
-        for (int o = 0; o < of->outs; o++)
-            learn_row(of, row, o, list + o * of->cells, 1, errors + o * of->cells, 1, counts[o], gradient);
+    for (int row = 0; row < layer->rows; row += 2) {
+        const float *x = of->x + (size_t)row * layer->wide_row;
+        for (int o = 0; o < of->outs; o++) {
+            float *to = gradient + (size_t)row * next + (size_t)(o * layer->span);
+            follow_rows(layer->rows - row < 2 ? 1 : 2, layer->span, &winners[o], x, layer->wide_row, to, next, of->add);
+        }
+    }
 }
 
-/* One block of channels learns: over the images, then into both copies of its weights. */
+/* Off both copies of the weights of a group of channels; the packed one gets them block by block. */
+INLINE void learn_group(const fj_float_layer *at, int first, int outs, int width, const float *gradient) {
+    size_t fan_in = fj_fan_in(&at->shape);
+    for (int row = 0; row < at->rows; row++, gradient += width * at->span) {
+        float *w = at->spread + (size_t)(row * at->shape.out_c + first) * (size_t)at->span;
+        for (int k = 0; k < outs * at->span; k += LANES) store(w + k, load(w + k) - at->rate * load(gradient + k));
+        for (int o = first; o < first + outs; w += LANES * at->span, o += LANES) {
+            int block = o / at->width * at->width, left = first + outs - o;
+            int block_width = at->channels - block < at->width ? at->channels - block : at->width;
+            turn(at->weights + (size_t)block * fan_in + (size_t)(row * at->run * block_width + o - block), block_width,
+                 at->run, w, at->span, left < LANES ? left : LANES);
+        }
+    }
+}
+
+/* A group of channels learns: all of them, or those of one vector if there are more threads. */
 static void winners_gradient(void *context, int task, int thread) {
     const fj_float_layer *at = context;
-    int first = task * at->width, out_c = at->shape.out_c;
-    int width = at->channels - first < at->width ? at->channels - first : at->width;
-    int outs = out_c - first < width ? out_c - first : width, group = at->thin ? FJ_CELLS : at->cells;
-    float *wide = at->scratch[thread], *gradient = wide + (at->thin ? (size_t)(4 * FJ_CELLS * at->span) : at->wide.image) + LANES;
-    int32_t *found = (int32_t *)(gradient + (size_t)(at->rows * at->width * at->span)), *list = found + group * at->width;
-    float *errors = (float *)(list + group * at->width), bias[TILE_VECTORS * LANES] = {0};
+    int width = at->group, first = task * width, out_c = at->shape.out_c, step = at->thin ? FJ_CELLS : at->cells;
+    int outs = out_c - first < width ? out_c - first : width;
+    float *wide = at->scratch[thread], *gradient = wide + (at->thin ? (size_t)(4 * FJ_CELLS * at->span) : at->wide.image) + FJ_SLACK;
+    float *errors = gradient + (size_t)(at->rows * width * at->span);
+    int32_t *found = (int32_t *)(errors + step * width), *list = found + step * width;
+    Winners *winners = (Winners *)(list + step * width);
     for (int n = 0; n < at->batch; n++) {
+        const float *error = at->error.data + (size_t)n * at->error.image + first;
         if (at->widened) widen(at, n, wide);
-        for (int begin = 0; begin < at->cells; begin += group) {
-            int end = begin + group < at->cells ? begin + group : at->cells;
+        for (int begin = 0; begin < at->cells; begin += step, error += step * out_c) {
+            int end = begin + step < at->cells ? begin + step : at->cells;
             if (at->thin) expand(at, n, 4 * begin, 4 * end, wide);
             find(at, n, begin, end, first, width, at->wide.at + (at->thin ? 0 : 4 * begin), found);
-            Cells of = {at, outs, width, end - begin, at->widened || at->thin ? wide : at->input.data + (size_t)n * at->input.image,
-                        at->error.data + (size_t)n * at->error.image + (size_t)(begin * out_c + first), found, n + begin > 0};
-            learn_cells(&of, list, errors, gradient, bias);
+            const float *x = at->widened || at->thin ? wide : at->input.data + (size_t)n * at->input.image;
+            Cells of = {at, outs, width, end - begin, x, error, found, n + begin > 0};
+            learn_cells(&of, winners, list, errors, gradient);
         }
     }
-    for (int row = 0; row < at->rows; row++) {
-        float *w = at->spread + (size_t)(row * out_c + first) * (size_t)at->span;
-        const float *g = gradient + (size_t)(row * at->width) * (size_t)at->span;
-        for (int k = 0; k < outs * at->span; k += LANES) store(w + k, load(w + k) - at->rate * load(g + k));
-        turn(at->weights + (size_t)first * fj_fan_in(&at->shape) + (size_t)(row * at->run * width), width, at->run, w,
-             at->span, outs);
+    learn_group(at, first, outs, width, gradient);
+    for (int o = first; at->learns_bias && o < first + outs; o++) {
+        float sum = 0.0f;
+        for (int n = 0; n < at->batch; n++)
+            for (int cell = 0; cell < at->cells; cell++)
+                sum += at->error.data[(size_t)n * at->error.image + (size_t)(cell * out_c + o)];
+        at->bias[o] -= at->rate * sum;
     }
-    for (int o = 0; at->learns_bias && o < outs; o++) at->bias[first + o] -= at->rate * bias[o];
 }
 
 /* Forward for the last few channels of a layer: as products of whole runs, a window by two channels at a time. */
