@@ -22,6 +22,7 @@ struct fj_network {
     fj_pool *pool;
     fj_float_engine *in_float;
     fj_int8_engine *in_int8;
+    void *weights; /* room for the weights of the largest layer */
 };
 
 static int refuse(char *error, size_t error_bytes, const char *what, long got, const char *rule) {
@@ -59,6 +60,20 @@ static int check(const fj_options *options, fj_model *model, char *error, size_t
     return options->precision == FJ_INT8 ? check_sums(model, options->batch_size, error, error_bytes) : 0;
 }
 
+static size_t values_of(const fj_network *network, int layer) {
+    const fj_layer *of = &network->model.layer[layer];
+    return of->weights + (network->bias ? (size_t)of->out_c : 0);
+}
+
+static size_t largest_layer(const fj_network *network) {
+    size_t largest = 0;
+    for (int layer = 0; layer < network->model.layers; layer++) {
+        size_t count = values_of(network, layer);
+        if (count > largest) largest = count;
+    }
+    return largest;
+}
+
 int fj_network_new(fj_network **network, const fj_options *options, char *error, size_t error_bytes) {
     fj_model model;
     *network = NULL;
@@ -73,7 +88,8 @@ int fj_network_new(fj_network **network, const fj_options *options, char *error,
         made->in_float = fj_float_new(&made->model, options->batch_size, made->path, made->pool, options->bias);
     if (made->pool && options->precision == FJ_INT8)
         made->in_int8 = fj_int8_new(&made->model, options->batch_size, made->path, made->pool);
-    if (!made->in_float && !made->in_int8) {
+    made->weights = malloc(largest_layer(made) * (made->precision == FJ_FP32 ? sizeof(float) : 1));
+    if (!made->weights || (!made->in_float && !made->in_int8)) {
         fj_network_free(made);
         return refuse(error, error_bytes, "memory", options->batch_size, "not enough for this batch_size and model");
     }
@@ -86,6 +102,7 @@ void fj_network_free(fj_network *network) {
     fj_float_free(network->in_float);
     fj_int8_free(network->in_int8);
     fj_pool_free(network->pool);
+    free(network->weights);
     free(network);
 }
 
@@ -113,46 +130,38 @@ int fj_get_weights_int8(const fj_network *network, int layer, int8_t *mantissas)
     return fj_int8_get(network->in_int8, layer, mantissas);
 }
 
-static size_t values_of(const fj_network *network, int layer) {
-    const fj_layer *of = &network->model.layer[layer];
-    return of->weights + (network->bias ? (size_t)of->out_c : 0);
-}
-
-/* Uniform in +-sqrt(6 / (inputs + outputs)), where a convolution counts its places in the kernel. */
-static void xavier(const fj_network *network, int layer, uint64_t seed, float *weights) {
-    const fj_layer *of = &network->model.layer[layer];
-    double area = (double)of->kernel * of->kernel;
-    double limit = sqrt(6.0 / ((double)fj_fan_in(of) + area * of->out_c));
-    uint32_t key = fj_random_key(seed, 0, layer, FJ_OF_ACTIVATION);
-    for (size_t i = 0; i < of->weights; i++) {
-        double unit = ((double)fj_random(key, (uint32_t)i) + 0.5) / 4294967296.0;
-        weights[i] = (float)((2.0 * unit - 1.0) * limit);
-    }
-    for (size_t i = of->weights; i < values_of(network, layer); i++) weights[i] = 0.0f;
+/* Uniform in +-limit, by the weight's place. */
+static float xavier(uint32_t key, double limit, size_t place) {
+    double unit = ((double)fj_random(key, (uint32_t)place) + 0.5) / 4294967296.0;
+    return (float)((2.0 * unit - 1.0) * limit);
 }
 
 /* The exponent is ceil(log2(max|w| / 127)), so that no mantissa is above 127. */
-static int to_mantissas(const float *weights, size_t count, int8_t *mantissas) {
+static int to_mantissas(uint32_t key, double limit, size_t count, int8_t *mantissas) {
     float largest = 0.0f;
-    for (size_t i = 0; i < count; i++) largest = fmaxf(largest, fabsf(weights[i]));
+    for (size_t i = 0; i < count; i++) largest = fmaxf(largest, fabsf(xavier(key, limit, i)));
     int exponent = largest > 0.0f ? (int)ceil(log2((double)largest / 127.0)) : 0;
     for (size_t i = 0; i < count; i++)
-        mantissas[i] = (int8_t)fj_clip127((int32_t)round(ldexp((double)weights[i], -exponent)));
+        mantissas[i] = (int8_t)fj_clip127((int32_t)round(ldexp((double)xavier(key, limit, i), -exponent)));
     return exponent;
 }
 
+/* The limit is sqrt(6 / (inputs + outputs)), where a convolution counts its places in the kernel. */
 void fj_init_weights(fj_network *network, uint64_t seed) {
     for (int layer = 0; layer < network->model.layers; layer++) {
-        size_t count = values_of(network, layer);
-        float *weights = malloc(count * sizeof *weights);
-        int8_t *mantissas = malloc(count);
-        if (weights && mantissas) {
-            xavier(network, layer, seed, weights);
-            if (network->precision == FJ_FP32) fj_float_set(network->in_float, layer, weights);
-            else fj_int8_set(network->in_int8, layer, mantissas, to_mantissas(weights, count, mantissas));
+        const fj_layer *of = &network->model.layer[layer];
+        double area = (double)of->kernel * of->kernel;
+        double limit = sqrt(6.0 / ((double)fj_fan_in(of) + area * of->out_c));
+        uint32_t key = fj_random_key(seed, 0, layer, FJ_OF_ACTIVATION);
+        if (network->precision == FJ_INT8) {
+            fj_int8_set(network->in_int8, layer, network->weights,
+                        to_mantissas(key, limit, of->weights, network->weights));
+            continue;
         }
-        free(weights);
-        free(mantissas);
+        float *weights = network->weights;
+        for (size_t i = 0; i < values_of(network, layer); i++)
+            weights[i] = i < of->weights ? xavier(key, limit, i) : 0.0f;
+        fj_float_set(network->in_float, layer, weights);
     }
 }
 
@@ -165,17 +174,14 @@ static uint64_t fnv(uint64_t sum, const void *bytes, size_t count) {
 uint64_t fj_checksum(const fj_network *network) {
     uint64_t sum = 0xcbf29ce484222325ull;
     for (int layer = 0; layer < network->model.layers; layer++) {
-        size_t count = values_of(network, layer), width = network->precision == FJ_FP32 ? sizeof(float) : 1;
-        void *weights = malloc(count * width);
-        if (!weights) return 0;
+        size_t width = network->precision == FJ_FP32 ? sizeof(float) : 1;
         if (network->precision == FJ_FP32) {
-            fj_float_get(network->in_float, layer, weights);
+            fj_float_get(network->in_float, layer, network->weights);
         } else {
-            int8_t exponent = (int8_t)fj_int8_get(network->in_int8, layer, weights);
+            int8_t exponent = (int8_t)fj_int8_get(network->in_int8, layer, network->weights);
             sum = fnv(sum, &exponent, 1);
         }
-        sum = fnv(sum, weights, count * width);
-        free(weights);
+        sum = fnv(sum, network->weights, values_of(network, layer) * width);
     }
     return sum;
 }

@@ -4,9 +4,13 @@
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
+#include <stdint.h>
 #include <stdlib.h>
+#include <time.h>
 
-#define SPINS 20000 /* a few microseconds: jobs follow each other closely, sleeping would cost more */
+/* Jobs follow each other closely, and being woken costs as much; but a core that others want is not spun away. */
+#define SPIN_NS 50000
+#define SPINS_PER_LOOK 32
 
 typedef struct {
     fj_pool *pool;
@@ -44,6 +48,20 @@ static inline void relax(void) {
 #endif
 }
 
+static int64_t now_ns(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+/* Waits a moment; returns whether spinning has gone on since `began_ns` (0 at first) for long enough. */
+static int spun(int64_t *began_ns) {
+    for (int i = 0; i < SPINS_PER_LOOK; i++) relax();
+    int64_t now = now_ns();
+    if (*began_ns == 0) *began_ns = now;
+    return now - *began_ns > SPIN_NS;
+}
+
 static void share(fj_pool *pool, int thread) {
     for (;;) {
         int task = atomic_fetch_add_explicit(&pool->next, 1, memory_order_relaxed);
@@ -54,11 +72,11 @@ static void share(fj_pool *pool, int thread) {
 
 /* Returns the number of the next job, or `seen` when the pool ends. */
 static unsigned await(fj_pool *pool, unsigned seen) {
-    for (int i = 0; i < SPINS; i++) {
+    int64_t began_ns = 0;
+    do {
         unsigned job = atomic_load_explicit(&pool->job, memory_order_acquire);
         if (job != seen || atomic_load(&pool->stop)) return job;
-        relax();
-    }
+    } while (!spun(&began_ns));
     pthread_mutex_lock(&pool->lock);
     atomic_fetch_add(&pool->sleeping, 1);
     while (atomic_load(&pool->job) == seen && !atomic_load(&pool->stop)) pthread_cond_wait(&pool->begun, &pool->lock);
@@ -135,8 +153,8 @@ void fj_pool_run(fj_pool *pool, fj_task task, void *context, int tasks) {
     atomic_store(&pool->left, pool->threads - 1);
     begin(pool);
     share(pool, 0);
-    for (int i = 0; atomic_load_explicit(&pool->left, memory_order_acquire) > 0; i++) {
-        if (i < SPINS) relax();
-        else sched_yield();
+    int64_t began_ns = 0;
+    while (atomic_load_explicit(&pool->left, memory_order_acquire) > 0) {
+        if (spun(&began_ns)) sched_yield();
     }
 }
