@@ -3,6 +3,7 @@
 import itertools
 import shutil
 from functools import cache
+from pathlib import Path
 
 import pytest
 
@@ -54,6 +55,10 @@ SANITIZED = (
     *QUANTIZE,
 )
 
+RACES = tuple(
+    case for model in (SHAPES[3], SHAPES[5]) for case in (f"int8 {model} 3 3 2 3 2 0", f"fp32 {model} 5 5 2 1")
+)
+
 
 def by_case(lines: list[str], cases: int) -> list[list[list[str]]]:
     """Return the words of each line, by case. Each case begins with the scalar path and, if threads count, with one."""
@@ -97,13 +102,30 @@ def test_other_processors(target: str, qemu: str, cpu: str, paths: set[str], cas
         assert {result(case, line) for line in found} == {expected}, f"{case}: {found}"
 
 
-def test_sanitizers_find_nothing() -> None:
-    """Addresses, undefined behaviour and leaks, on every path of this processor; the results are the others'."""
+def sanitized(*sanitizers: str) -> Path:
     try:
-        program = sanitized_check_program()
+        return sanitized_check_program(*sanitizers)
     except CompilerMissing as missing:
         pytest.skip(str(missing))
+
+
+def test_sanitizers_find_nothing() -> None:
+    """Addresses, undefined behaviour and leaks, on every path of this processor; the results are the others'."""
+    program = sanitized("address", "undefined")
     lines = by_case(answers([program], SANITIZED), len(SANITIZED))
     for case, found, expected in zip(SANITIZED, lines, here(SANITIZED), strict=True):
         assert {result(case, line) for line in found} == {expected}, f"{case}: {found}"
     answers([program], [f"round {s} {s} {x} 7" for s in range(-3, 32) for x in (0, 1, -1, 2**31 - 1, -(2**31) + 1)])
+
+
+def test_threads_do_not_race() -> None:
+    program = sanitized("thread")
+    try:
+        answers([program], ["round 0 1 1 0"])
+    except AssertionError as error:
+        if "unexpected memory mapping" in str(error):
+            pytest.skip("this kernel places programs where the thread sanitizer cannot follow")
+        raise
+    lines = by_case(answers([program], RACES), len(RACES))
+    for case, found, expected in zip(RACES, lines, here(RACES), strict=True):
+        assert {result(case, line) for line in found} == {expected}, f"{case}: {found}"
