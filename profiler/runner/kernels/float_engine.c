@@ -115,8 +115,10 @@ static void back(fj_float_engine *engine, fj_float_layer *at) {
 
 static void learn(fj_float_engine *engine, fj_float_layer *at) {
     if (at->shape.kind == FJ_FC) return;
-    if (at->sparse) fj_pool_run(engine->pool, engine->kernels->winners_gradient, at, fj_blocks(at->channels, at->group));
-    else fj_pool_run(engine->pool, engine->kernels->conv_gradient, at, fj_blocks(at->channels, at->width) * at->chunks);
+    const fj_float_kernels *kernels = engine->kernels;
+    fj_task follow = at->plane ? kernels->plane_gradient : kernels->winners_gradient;
+    if (at->sparse) fj_pool_run(engine->pool, follow, at, fj_blocks(at->channels, at->group));
+    else fj_pool_run(engine->pool, kernels->conv_gradient, at, fj_blocks(at->channels, at->width) * at->chunks);
 }
 
 const float *fj_float_forward(fj_float_engine *engine, const float *input, int batch) {

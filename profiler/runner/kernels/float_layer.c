@@ -3,11 +3,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "memory.h"
+
 float *fj_float_array(size_t count) {
-    size_t bytes = ((count + FJ_SLACK) * sizeof(float) + 63) / 64 * 64;
-    float *made = aligned_alloc(64, bytes);
-    if (made) memset(made, 0, bytes);
-    return made;
+    return fj_zeroed((count + FJ_SLACK) * sizeof(float));
 }
 
 static int whole(int count, int lanes) {
@@ -145,6 +144,7 @@ size_t fj_float_layer_scratch(const fj_float_layer *at) {
     size_t wide = at->thin ? 4 * cells * (size_t)at->span : at->wide.image;
     size_t lists = at->below ? (2 * out_c + 1) * (size_t)at->places : 0;
     size_t learned = group * ((size_t)(at->rows * at->span) + 3 * cells + FJ_WINNERS);
+    if (at->plane) return group * ((size_t)(8 * at->shape.kernel + at->span + at->cells));
     if (at->sparse) return FJ_SLACK + (wide > at->input.image ? wide : at->input.image) + (lists > learned ? lists : learned);
     size_t flipped = (size_t)at->back_width * (size_t)(at->shape.kernel * at->shape.kernel) * out_c;
     size_t packed = ((size_t)at->width + (size_t)(at->thin ? at->span : 0)) * FJ_PLACES;

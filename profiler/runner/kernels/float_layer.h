@@ -77,6 +77,7 @@ struct fj_float_kernels {
     void (*conv_error)(void *layer, int task, int thread);
     void (*conv_gradient)(void *layer, int task, int thread);
     void (*plane_forward)(void *layer, int task, int thread); /* sparse: one image */
+    void (*plane_gradient)(void *layer, int task, int thread);
     void (*winners_forward)(void *layer, int task, int thread);
     void (*winners_error)(void *layer, int task, int thread); /* sparse: one image */
     void (*winners_gradient)(void *layer, int task, int thread);

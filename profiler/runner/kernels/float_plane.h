@@ -1,5 +1,5 @@
-/* Forward through a pooled convolution of one plane (a grey image), for the vectors of the file that includes this:
- * vectors of neighbouring places instead of channels, because a plane has so few inputs for each output.
+/* A pooled convolution of one plane (a grey image), for the vectors of the file that includes this: vectors of
+ * neighbouring places instead of channels, because a plane has so few inputs for each output.
  */
 
 /* Sums of two rows of 2 * LANES places for `nc` channels: sum[c] = upper left, upper right, lower left, lower right. */
@@ -75,4 +75,59 @@ static void plane_forward(void *context, int task, int thread) {
     for (int y = 0; y < at->shape.out_h; y++)
         for (int o = 0; o < at->shape.out_c; o += LANES)
             for (int x = 0; x < at->shape.out_w; x += LANES) plane_cells(at, (size_t)task, y, x, o);
+}
+
+typedef float Half __attribute__((vector_size(32))); /* a row of a kernel of up to eight */
+
+/* The gradient of a channel's kernel, in rows of eight, from the winners of an image; two at a time. */
+INLINE void plane_follow(int kernel, const Winners *of, const float *x, size_t row, float *to) {
+    Half sum[2 * MOST_VECTORS] = {{0}};
+    const int32_t *at = of->at;
+    const float *error = of->error;
+    int i = 0;
+    for (; i + 2 <= of->count; i += 2, at += 2 * of->at_step, error += 2 * of->step) {
+        const float *first = x + at[0], *second = x + at[of->at_step];
+        UNROLL
+        for (int k = 0; k < kernel; k++) {
+            Half in, other;
+            memcpy(&in, first + (size_t)k * row, sizeof in);
+            memcpy(&other, second + (size_t)k * row, sizeof other);
+            sum[k] += error[0] * in;
+            sum[kernel + k] += error[of->step] * other;
+        }
+    }
+    UNROLL
+    for (int k = 0; k < kernel; k++) {
+        Half in, before;
+        memcpy(&in, x + (i < of->count ? *at : 0) + (size_t)k * row, sizeof in);
+        memcpy(&before, to + 8 * k, sizeof before);
+        sum[k] += sum[kernel + k] + before;
+        if (i < of->count) sum[k] += *error * in;
+        memcpy(to + 8 * k, &sum[k], sizeof sum[k]);
+    }
+}
+
+static void plane_gradient(void *context, int task, int thread) {
+    const fj_float_layer *at = context;
+    int width = at->group, first = task * width, out_c = at->shape.out_c, kernel = at->shape.kernel;
+    int outs = out_c - first < width ? out_c - first : width;
+    float *eights = at->scratch[thread], *gradient = eights + width * kernel * 8;
+    int32_t *found = (int32_t *)(gradient + width * at->span);
+    memset(eights, 0, (size_t)(width * kernel * 8) * sizeof *eights);
+    for (int n = 0; n < at->batch; n++) {
+        const float *x = at->input.data + (size_t)n * at->input.image;
+        const float *error = at->error.data + (size_t)n * at->error.image + first;
+        find(at, n, 0, at->cells, first, width, at->input.at, found);
+        for (int o = 0; o < outs; o++) {
+            Winners of = {found + o, error + o, (size_t)width, (size_t)out_c, at->cells};
+#define PLANE_FOLLOW(n) plane_follow(n, &of, x, at->row, eights + o * kernel * 8)
+            WITH_VECTORS(kernel, PLANE_FOLLOW)
+#undef PLANE_FOLLOW
+        }
+    }
+    for (int o = 0; o < outs; o++)
+        for (int k = 0; k < at->span; k++)
+            gradient[o * at->span + k] = k < at->run ? eights[(o * kernel + k / kernel) * 8 + k % kernel] : 0.0f;
+    learn_group(at, first, outs, width, gradient);
+    learn_bias(at, first, outs);
 }

@@ -197,6 +197,17 @@ INLINE void learn_group(const fj_float_layer *at, int first, int outs, int width
     }
 }
 
+INLINE void learn_bias(const fj_float_layer *at, int first, int outs) {
+    for (int o = first; at->learns_bias && o < first + outs; o++) {
+        float sum = 0.0f;
+        for (int n = 0; n < at->batch; n++) {
+            const float *error = at->error.data + (size_t)n * at->error.image + o;
+            for (int cell = 0; cell < at->cells; cell++) sum += error[(size_t)cell * (size_t)at->shape.out_c];
+        }
+        at->bias[o] -= at->rate * sum;
+    }
+}
+
 /* A group of channels learns: all of them, or those of one vector if there are more threads. */
 static void winners_gradient(void *context, int task, int thread) {
     const fj_float_layer *at = context;
@@ -219,13 +230,7 @@ static void winners_gradient(void *context, int task, int thread) {
         }
     }
     learn_group(at, first, outs, width, gradient);
-    for (int o = first; at->learns_bias && o < first + outs; o++) {
-        float sum = 0.0f;
-        for (int n = 0; n < at->batch; n++)
-            for (int cell = 0; cell < at->cells; cell++)
-                sum += at->error.data[(size_t)n * at->error.image + (size_t)(cell * out_c + o)];
-        at->bias[o] -= at->rate * sum;
-    }
+    learn_bias(at, first, outs);
 }
 
 /* Forward for the last few channels of a layer: as products of whole runs, a window by two channels at a time. */
