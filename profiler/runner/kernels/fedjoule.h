@@ -101,7 +101,8 @@ FJ_PUBLIC int fj_train_fp32(
 FJ_PUBLIC int fj_train_int8(fj_network *network, const int8_t *input, int exponent, const int32_t *labels, int batch,
                             const fj_step *step, float *loss);
 
-/* Of the last fj_train_int8, for tests and reports: a layer's int32 gradient in O, ky, kx, C order, and its shifts. */
+/* Of the last fj_train_int8 (before anything else is done with the network), for tests and reports: a layer's int32
+ * gradient in O, ky, kx, C order, and its shifts. */
 FJ_PUBLIC void fj_get_gradient_int8(const fj_network *network, int layer, int32_t *gradient);
 typedef struct {
     int activation; /* shift of the layer's output */

@@ -114,7 +114,9 @@ static int make_full(fj_float_layer *at, size_t batch) {
     if (at->below && at->below->shape.kind == FJ_FC) at->back.data = at->below->error.data; /* rows as long as these */
     else at->back.data = at->own_back = fj_float_array(batch * at->row);
     at->scaled = fj_float_array(batch * at->row);
-    at->weights = fj_float_array((size_t)whole(s->out_c, FJ_ROWS) * at->row);
+    at->weights = fj_float_array(((size_t)whole(s->out_c, FJ_ROWS) + FJ_ROWS) * at->row);
+    int tasks = fj_blocks((int)at->row, FJ_COLUMNS);
+    at->columns = (size_t)whole(fj_blocks((int)at->row, tasks), at->kernels->lanes);
     return at->input.data && at->inner.at && at->error.at && at->error.data && at->back.data && at->scaled &&
            at->weights;
 }
@@ -139,7 +141,7 @@ void fj_float_layer_free(fj_float_layer *at) {
 }
 
 size_t fj_float_layer_scratch(const fj_float_layer *at) {
-    if (at->shape.kind == FJ_FC) return 0;
+    if (at->shape.kind == FJ_FC) return 2 * (size_t)at->shape.out_c + FJ_SLACK;
     size_t cells = (size_t)(at->thin ? FJ_CELLS : at->cells), group = (size_t)at->group, out_c = (size_t)at->shape.out_c;
     size_t wide = at->thin ? 4 * cells * (size_t)at->span : at->wide.image;
     size_t lists = at->below ? (2 * out_c + 1) * (size_t)at->places : 0;

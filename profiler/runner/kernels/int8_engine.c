@@ -4,6 +4,7 @@
 
 #include "cpu.h"
 #include "int8_engine.h"
+#include "memory.h"
 #include "rounding.h"
 
 #define LOSS_SHIFT 4
@@ -24,10 +25,8 @@ const fj_int8_kernels *fj_int8_kernels_of(fj_path path) {
 
 /* Zeroed memory for whole vectors, with slack; NULL if there is none. */
 static void *take(fj_int8_engine *engine, size_t bytes) {
-    size_t whole = fj_round_up(bytes + FJ_SLACK, 64);
-    void *block = aligned_alloc(64, whole);
+    void *block = fj_zeroed(bytes + FJ_SLACK);
     if (!block) return NULL;
-    memset(block, 0, whole);
     engine->block[engine->blocks++] = block;
     return block;
 }

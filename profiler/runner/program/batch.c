@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../kernels/memory.h"
 #include "../kernels/rounding.h"
 
 #define OF_DRAWS ((fj_purpose)0) /* a stream of random numbers that no rounding uses */
@@ -11,19 +12,14 @@ static size_t values_of(const fj_work *work) {
     return (size_t)work->arguments->batch_size * work->images.size;
 }
 
-/* A tensor begins at the beginning of a cache line. */
-static void *aligned(size_t bytes) {
-    return aligned_alloc(64, (bytes + 63) / 64 * 64);
-}
-
 int fj_slots_new(fj_work *work) {
     size_t values = values_of(work);
     int int8 = work->arguments->precision == FJ_INT8, missing = 0;
     for (int i = 0; i < 2 * FJ_SLOTS; i++) {
         fj_slot *slot = i < FJ_SLOTS ? &work->host[i] : &work->device[i - FJ_SLOTS];
-        if (!int8 || i < FJ_SLOTS) missing |= !(slot->values = aligned(values * sizeof *slot->values));
-        if (int8) missing |= !(slot->mantissas = aligned(values));
-        missing |= !(slot->labels = aligned((size_t)work->arguments->batch_size * sizeof *slot->labels));
+        if (!int8 || i < FJ_SLOTS) missing |= !(slot->values = fj_zeroed(values * sizeof *slot->values));
+        if (int8) missing |= !(slot->mantissas = fj_zeroed(values));
+        missing |= !(slot->labels = fj_zeroed((size_t)work->arguments->batch_size * sizeof *slot->labels));
     }
     return missing ? -1 : 0;
 }
