@@ -51,71 +51,132 @@ static void full_forward(void *context, int task, int thread) {
     }
 }
 
-/* FULL_ROWS rows of weights, columns `begin` to `end`, and up to FULL_IMAGES images: with `back` the inputs' errors
- * grow, with `learn` the gradient is taken off the weights. */
-INLINE void pass(const fj_float_layer *at, int images, int n, int o, size_t begin, size_t end, int back, int learn) {
+/* What a pass over some rows of weights takes: which, and the images that have an error in them. */
+typedef struct {
+    int rows[FULL_ROWS], images[FULL_IMAGES];
+    const int *next; /* the rows of the pass after it, to be fetched meanwhile */
+} Pass;
+
+/* Columns `begin` to `end` of the rows: with `back` the inputs' errors grow, with `learn` the gradient is taken off. */
+INLINE void pass(const fj_float_layer *at, const Pass *of, int images, size_t begin, size_t end, int back, int learn) {
     size_t row = at->row;
-    float *w = at->weights + (size_t)o * row, *to = at->back.data + (size_t)n * row;
-    const float *x = at->scaled + (size_t)n * row;
     Vec error[FULL_IMAGES][FULL_ROWS];
+    float *w[FULL_ROWS], *to[FULL_IMAGES];
+    const float *x[FULL_IMAGES], *next[FULL_ROWS];
+    UNROLL
+    for (int r = 0; r < FULL_ROWS; r++) {
+        w[r] = at->weights + (size_t)of->rows[r] * row;
+        next[r] = at->weights + (size_t)of->next[r] * row;
+    }
     UNROLL
     for (int i = 0; i < images; i++) {
+        size_t n = (size_t)of->images[i];
+        to[i] = at->back.data + n * row, x[i] = at->scaled + n * row;
         UNROLL
-        for (int r = 0; r < FULL_ROWS; r++)
-            error[i][r] = at->error.data[(size_t)(n + i) * at->error.image + (size_t)(o + r)] + (Vec){0};
+        for (int r = 0; r < FULL_ROWS; r++) {
+            int o = of->rows[r];
+            error[i][r] = (o < at->shape.out_c ? at->error.data[n * at->error.image + (size_t)o] : 0.0f) + (Vec){0};
+        }
     }
     for (size_t k = begin; k < end; k += LANES) {
         Vec old[FULL_ROWS], new[FULL_ROWS];
         UNROLL
         for (int r = 0; r < FULL_ROWS; r++) {
-            old[r] = new[r] = load(w + (size_t)r * row + k);
-            __builtin_prefetch(w + (size_t)(r + FULL_ROWS) * row + k);
+            old[r] = new[r] = load(w[r] + k);
+            __builtin_prefetch(next[r] + k);
         }
         UNROLL
         for (int i = 0; i < images; i++) {
-            Vec of = {0}, in = {0};
-            if (back) of = load(to + (size_t)i * row + k);
-            if (learn) in = load(x + (size_t)i * row + k);
+            Vec sum = {0}, in = {0};
+            if (back) sum = load(to[i] + k);
+            if (learn) in = load(x[i] + k);
             UNROLL
             for (int r = 0; r < FULL_ROWS; r++) {
-                if (back) of += error[i][r] * old[r];
+                if (back) sum += error[i][r] * old[r];
                 if (learn) new[r] += error[i][r] * in;
             }
-            if (back) store(to + (size_t)i * row + k, of);
+            if (back) store(to[i] + k, sum);
         }
         UNROLL
-        for (int r = 0; r < FULL_ROWS && learn; r++) store(w + (size_t)r * row + k, new[r]);
+        for (int r = 0; r < FULL_ROWS && learn; r++) store(w[r] + k, new[r]);
     }
 }
 
-INLINE void passes(const fj_float_layer *at, int n, int o, size_t begin, size_t end, int back, int learn) {
-    switch (at->batch - n) {
-    case 1: pass(at, 1, n, o, begin, end, back, learn); break;
-    case 2: pass(at, 2, n, o, begin, end, back, learn); break;
-    case 3: pass(at, 3, n, o, begin, end, back, learn); break;
-    case 4: pass(at, 4, n, o, begin, end, back, learn); break;
-    default: pass(at, 5, n, o, begin, end, back, learn);
+INLINE void passes(const fj_float_layer *at, const Pass *of, int images, size_t begin, size_t end, int back, int learn) {
+    switch (images) {
+    case 0: break;
+    case 1: pass(at, of, 1, begin, end, back, learn); break;
+    case 2: pass(at, of, 2, begin, end, back, learn); break;
+    case 3: pass(at, of, 3, begin, end, back, learn); break;
+    case 4: pass(at, of, 4, begin, end, back, learn); break;
+    default: pass(at, of, 5, begin, end, back, learn);
+    }
+}
+
+/* The outputs that have an error, those with errors in the same images side by side; then rows that nobody reads.
+ * A ReLU leaves about half of the errors, so that a pass has half of the images. Returns how many. */
+INLINE int order_rows(const fj_float_layer *at, int *rows) {
+    int starts[(1 << FULL_IMAGES) + 1] = {0}, out_c = at->shape.out_c, count;
+    unsigned char *masks = (unsigned char *)(rows + out_c + 2 * FULL_ROWS);
+    for (int o = 0; o < out_c; o++) {
+        int mask = 0;
+        for (int n = 0; n < at->batch; n++) mask |= not_zero(at->error.data[(size_t)n * at->error.image + (size_t)o]) << n;
+        masks[o] = (unsigned char)mask;
+        starts[mask + 1]++;
+    }
+    for (int mask = 1; mask < 1 << FULL_IMAGES; mask++) starts[mask + 1] += mask > 1 ? starts[mask] : 0;
+    count = starts[1 << FULL_IMAGES], starts[1] = 0;
+    for (int o = 0; o < out_c; o++) {
+        if (masks[o]) rows[starts[masks[o]]++] = o;
+    }
+    for (int i = 0; i < 2 * FULL_ROWS; i++) rows[count + i] = out_c + i % FULL_ROWS;
+    return count;
+}
+
+/* All images at once: every weight is read and written once. */
+INLINE void backward_at_once(const fj_float_layer *at, int *rows, size_t begin, size_t end) {
+    int count = order_rows(at, rows);
+    for (int o = 0; o < count; o += FULL_ROWS) {
+        Pass of = {.next = rows + o + FULL_ROWS};
+        int images = 0;
+        for (int r = 0; r < FULL_ROWS; r++) of.rows[r] = rows[o + r];
+        for (int n = 0; n < at->batch; n++) {
+            const float *error = at->error.data + (size_t)n * at->error.image;
+            int live = 0;
+            for (int r = 0; r < FULL_ROWS; r++) live |= of.rows[r] < at->shape.out_c && not_zero(error[of.rows[r]]);
+            of.images[images] = n, images += live;
+        }
+        passes(at, &of, images, begin, end, 1, 1);
+    }
+}
+
+/* Some images at a time, first on all the way back: the weights change after that. */
+INLINE void backward_in_turns(const fj_float_layer *at, size_t begin, size_t end) {
+    for (int o = 0; o < at->shape.out_c; o += FULL_ROWS) {
+        Pass of;
+        for (int r = 0; r < FULL_ROWS; r++) of.rows[r] = o + r;
+        of.next = of.rows;
+        for (int learn = 0; learn < 2; learn++) {
+            for (int n = 0; n < at->batch; n += FULL_IMAGES) {
+                for (int i = 0; i < FULL_IMAGES; i++) of.images[i] = n + i;
+                if (learn) passes(at, &of, at->batch - n, begin, end, 0, 1);
+                else passes(at, &of, at->batch - n, begin, end, 1, 0);
+            }
+        }
     }
 }
 
 static void full_backward(void *context, int task, int thread) {
     const fj_float_layer *at = context;
-    size_t begin = (size_t)task * FJ_COLUMNS, end = begin + FJ_COLUMNS < at->row ? begin + FJ_COLUMNS : at->row;
-    (void)thread;
+    size_t begin = (size_t)task * at->columns, end = begin + at->columns < at->row ? begin + at->columns : at->row;
     for (int n = 0; n < at->batch; n++) {
         const float *x = at->input.data + (size_t)n * at->row;
         float *scaled = at->scaled + (size_t)n * at->row;
         for (size_t k = begin; k < end; k += LANES) store(scaled + k, -at->rate * load(x + k));
         memset(at->back.data + (size_t)n * at->row + begin, 0, (end - begin) * sizeof(float));
     }
-    for (int o = 0; o < at->shape.out_c; o += FULL_ROWS) {
-        if (at->batch <= FULL_IMAGES) {
-            passes(at, 0, o, begin, end, 1, 1);
-            continue;
-        }
-        for (int n = 0; n < at->batch; n += FULL_IMAGES) passes(at, n, o, begin, end, 1, 0);
-        for (int n = 0; n < at->batch; n += FULL_IMAGES) passes(at, n, o, begin, end, 0, 1);
-    }
+    if (at->batch <= FULL_IMAGES) backward_at_once(at, (int *)at->scratch[thread], begin, end);
+    else backward_in_turns(at, begin, end);
     if (task == 0 && at->learns_bias) {
         for (int o = 0; o < at->shape.out_c; o++) {
             float sum = 0.0f;

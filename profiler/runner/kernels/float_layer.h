@@ -19,7 +19,7 @@
 #define FJ_PLACES 256 /* places of one sum of a weight's gradient */
 #define FJ_ROWS 4     /* rows of weights that a fully connected layer takes at once */
 #define FJ_FULL_TASK 32 /* outputs of a fully connected layer's task, forward */
-#define FJ_COLUMNS 400  /* inputs of one on the way back */
+#define FJ_COLUMNS 448  /* most inputs of one on the way back */
 
 /* A tensor of images; place p of image n begins at data[n * image + at[p]]. */
 typedef struct {
@@ -48,6 +48,7 @@ typedef struct fj_float_layer {
     int span;         /* sparse: a run in whole vectors */
     int places;       /* of an image before the pool: those that the pool takes, in windows of four */
     int cells;        /* of an image after the pool */
+    size_t columns;   /* fully connected: inputs of a task on the way back */
     size_t row;       /* floats of an input row; of a row of weights and of an input if fully connected */
     size_t error_row; /* floats of a row of errors */
     fj_field input;   /* at: the first input of each place */
