@@ -5,9 +5,12 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import numpy.typing as npt
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from profiler.native.library import library
 from profiler.native.network import Layer, Network
+from tests.profiler.runner.descriptions import models
 
 torch = pytest.importorskip("torch")
 functional = torch.nn.functional
@@ -29,6 +32,7 @@ SHAPES = [
     ("lenet5", [5, 3]),
 ]
 Floats = npt.NDArray[np.float32]
+seeds = st.integers(0, 2**32)
 
 
 class Peer:
@@ -130,6 +134,27 @@ def test_training_equals_autograd(model: str, batches: list[int], bias: bool) ->
     for path in library().paths():
         with Network(model, "fp32", max(*batches, 2), path=path, bias=bias) as network:
             compare(network, batches, 0.05)
+
+
+@settings(max_examples=200)
+@given(model=models(), batches=st.lists(st.integers(1, 9), min_size=1, max_size=2), bias=st.booleans(), seed=seeds)
+def test_any_small_network(model: str, batches: list[int], bias: bool, seed: int) -> None:
+    for path in library().paths():
+        with Network(model, "fp32", 9, path=path, bias=bias, threads=1 + seed % 2) as network:
+            compare(network, batches, 0.05, seed)
+
+
+def test_softmax_is_exact_to_the_last_bits() -> None:
+    """A large learning rate makes the likelihoods all that is left of the weights."""
+    w = np.random.default_rng(4).uniform(-3, 3, (62, 1)).astype(np.float32)
+    likely = np.exp(w.astype(np.float64)) / np.exp(w.astype(np.float64)).sum()
+    for path in library().paths():
+        with Network("1x1x1:fc62", "fp32", 1, path=path) as network:
+            network.set_weights_fp32(0, w)
+            network.train_fp32(np.ones((1, 1, 1, 1), dtype=np.float32), np.array([7], dtype=np.int32), 1e6)
+            found = (w - network.weights_fp32(0)[0]) / 1e6
+            found[7] += 1
+            assert np.abs(found / likely - 1)[np.arange(62) != 7].max() < 6e-7, path
 
 
 def test_many_steps_stay_close() -> None:

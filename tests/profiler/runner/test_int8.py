@@ -9,6 +9,7 @@ from profiler.native.library import library
 from profiler.native.network import Network
 from profiler.native.rules import ROUNDINGS, Rounding, Rules
 from tests.profiler.runner import niti
+from tests.profiler.runner.descriptions import models
 from tests.profiler.runner.twins import compare, every_network, mantissas
 
 SHAPES = [
@@ -130,26 +131,7 @@ def test_logits_of_any_size(exponent: int) -> None:
     compare("6x6x1:conv4k3,fc5", [6, 6], Rules(), exponents=(exponent, 0), threads=(1,))
 
 
-@st.composite
-def models(draw: st.DrawFn) -> str:
-    """A description of a small network."""
-    h, w, c = (draw(st.integers(1, 11)) for _ in range(3))
-    words = [f"{h}x{w}x{c}:"]
-    for _ in range(draw(st.integers(0, 3))):
-        k = draw(st.integers(1, 5))
-        p = draw(st.integers(0, k - 1))
-        if min(h, w) + 2 * p < k:
-            continue
-        words.append(f"conv{draw(st.integers(1, 40))}k{k}p{p},")
-        h, w = h + 2 * p - k + 1, w + 2 * p - k + 1
-        if min(h, w) >= 2 and draw(st.booleans()):
-            words.append("pool,")
-            h, w = h // 2, w // 2
-    words += [f"fc{draw(st.integers(1, 70))}," for _ in range(draw(st.integers(0, 2)))]
-    return "".join(words) + f"fc{draw(st.integers(1, 70))}"
-
-
-@settings(max_examples=60)
+@settings(max_examples=150)
 @given(
     model=models(),
     batches=st.lists(st.integers(1, 9), min_size=1, max_size=2),
