@@ -24,13 +24,20 @@ struct fj_pool {
     Worker *worker; /* threads - 1 of them */
     pthread_mutex_t lock;
     pthread_cond_t begun;
-    atomic_uint job; /* the number of the present job */
     atomic_bool stop;
-    atomic_int next, left, sleeping;
-    int tasks;
-    fj_task task;
-    void *context;
+    atomic_int sleeping;
+    /* The present job's number in the upper half, its next task in the lower: whoever raises it has that task, and one
+     * who is late for a job cannot take a task of the next. */
+    atomic_uint_fast64_t ticket;
+    atomic_int finished; /* tasks of the present job; it ends when all have, whoever did them */
+    _Atomic(int) tasks;
+    _Atomic(fj_task) task;
+    _Atomic(void *) context;
 };
+
+static uint32_t job_of(uint_fast64_t ticket) {
+    return (uint32_t)(ticket >> 32);
+}
 
 static void pin(int cpu) {
     if (cpu < 0) return;
@@ -62,48 +69,65 @@ static int spun(int64_t *began_ns) {
     return now - *began_ns > SPIN_NS;
 }
 
-static void share(fj_pool *pool, int thread) {
+/* Does tasks of a job until there are none left, or it has ended. What is read of a job before a task of it is taken was
+ * not yet replaced: the job cannot end without that task. */
+static void share(fj_pool *pool, uint32_t job, int thread) {
     for (;;) {
-        int task = atomic_fetch_add_explicit(&pool->next, 1, memory_order_relaxed);
-        if (task >= pool->tasks) return;
-        pool->task(pool->context, task, thread);
+        uint_fast64_t ticket = atomic_load_explicit(&pool->ticket, memory_order_acquire);
+        int next = (int)(uint32_t)ticket;
+        fj_task task = atomic_load_explicit(&pool->task, memory_order_relaxed);
+        void *context = atomic_load_explicit(&pool->context, memory_order_relaxed);
+        if (job_of(ticket) != job || next >= atomic_load_explicit(&pool->tasks, memory_order_relaxed)) return;
+        if (!atomic_compare_exchange_weak_explicit(&pool->ticket, &ticket, ticket + 1, memory_order_acq_rel,
+                                                   memory_order_relaxed))
+            continue;
+        task(context, next, thread);
+        atomic_fetch_add_explicit(&pool->finished, 1, memory_order_release);
     }
 }
 
 /* Returns the number of the next job, or `seen` when the pool ends. */
-static unsigned await(fj_pool *pool, unsigned seen) {
+static uint32_t await(fj_pool *pool, uint32_t seen) {
     int64_t began_ns = 0;
     do {
-        unsigned job = atomic_load_explicit(&pool->job, memory_order_acquire);
+        uint32_t job = job_of(atomic_load_explicit(&pool->ticket, memory_order_acquire));
         if (job != seen || atomic_load(&pool->stop)) return job;
     } while (!spun(&began_ns));
     pthread_mutex_lock(&pool->lock);
     atomic_fetch_add(&pool->sleeping, 1);
-    while (atomic_load(&pool->job) == seen && !atomic_load(&pool->stop)) pthread_cond_wait(&pool->begun, &pool->lock);
+    while (job_of(atomic_load(&pool->ticket)) == seen && !atomic_load(&pool->stop))
+        pthread_cond_wait(&pool->begun, &pool->lock);
     atomic_fetch_sub(&pool->sleeping, 1);
     pthread_mutex_unlock(&pool->lock);
-    return atomic_load(&pool->job);
+    return job_of(atomic_load(&pool->ticket));
 }
 
 static void *work(void *argument) {
     Worker *worker = argument;
     fj_pool *pool = worker->pool;
-    unsigned seen = 0;
+    uint32_t seen = 0;
     pin(worker->cpu);
     for (;;) {
-        unsigned job = await(pool, seen);
+        seen = await(pool, seen);
         if (atomic_load(&pool->stop)) return NULL;
-        seen = job;
-        share(pool, worker->number);
-        atomic_fetch_sub_explicit(&pool->left, 1, memory_order_release);
+        share(pool, seen, worker->number);
     }
 }
 
-static void begin(fj_pool *pool) {
-    pthread_mutex_lock(&pool->lock);
-    atomic_fetch_add_explicit(&pool->job, 1, memory_order_release);
-    if (atomic_load(&pool->sleeping)) pthread_cond_broadcast(&pool->begun);
-    pthread_mutex_unlock(&pool->lock);
+/* Returns the number of the job that begins. */
+static uint32_t begin(fj_pool *pool, fj_task task, void *context, int tasks) {
+    uint32_t job = job_of(atomic_load_explicit(&pool->ticket, memory_order_relaxed)) + 1;
+    atomic_store_explicit(&pool->task, task, memory_order_relaxed);
+    atomic_store_explicit(&pool->context, context, memory_order_relaxed);
+    atomic_store_explicit(&pool->tasks, tasks, memory_order_relaxed);
+    atomic_store_explicit(&pool->finished, 0, memory_order_relaxed);
+    atomic_store(&pool->ticket, (uint_fast64_t)job << 32);
+    if (atomic_load(&pool->sleeping)) { /* one that falls asleep now has looked at the ticket under the lock */
+        pthread_mutex_lock(&pool->lock);
+        pthread_cond_broadcast(&pool->begun);
+        pthread_mutex_unlock(&pool->lock);
+    }
+    return job;
 }
 
 fj_pool *fj_pool_new(int threads, const int *cpus, int cpu_count) {
@@ -148,13 +172,9 @@ void fj_pool_run(fj_pool *pool, fj_task task, void *context, int tasks) {
         for (int i = 0; i < tasks; i++) task(context, i, 0);
         return;
     }
-    pool->task = task, pool->context = context, pool->tasks = tasks;
-    atomic_store(&pool->next, 0);
-    atomic_store(&pool->left, pool->threads - 1);
-    begin(pool);
-    share(pool, 0);
+    share(pool, begin(pool, task, context, tasks), 0);
     int64_t began_ns = 0;
-    while (atomic_load_explicit(&pool->left, memory_order_acquire) > 0) {
+    while (atomic_load_explicit(&pool->finished, memory_order_acquire) < tasks) {
         if (spun(&began_ns)) sched_yield();
     }
 }
