@@ -4,7 +4,8 @@
 #include <string.h>
 
 #define LARGEST_SIDE 4096
-#define MOST_WEIGHTS ((size_t)1 << 31)
+/* So that an int holds a layer's inputs, and a size_t its bytes. */
+#define MOST_WEIGHTS_LOG2 (sizeof(size_t) > 4 ? 30 : 26)
 #define MOST_CLASSES 65536
 
 typedef struct {
@@ -68,15 +69,17 @@ static int add(fj_model *model, Reader *reader, Shape *shape, int kind, int out_
     fj_layer *layer = &model->layer[model->layers++];
     *layer = (fj_layer){.kind = kind, .in_h = shape->h, .in_w = shape->w, .in_c = shape->c, .out_c = out_c,
                         .kernel = kernel, .pad = pad, .relu = 1};
+    uint64_t weights;
     if (kind == FJ_FC) {
-        layer->weights = (size_t)out_c * (size_t)shape->h * (size_t)shape->w * (size_t)shape->c;
+        weights = (uint64_t)out_c * (uint64_t)shape->h * (uint64_t)shape->w * (uint64_t)shape->c;
         *shape = (Shape){1, 1, out_c};
     } else {
-        layer->weights = (size_t)out_c * (size_t)kernel * (size_t)kernel * (size_t)shape->c;
+        weights = (uint64_t)out_c * (uint64_t)kernel * (uint64_t)kernel * (uint64_t)shape->c;
         *shape = (Shape){fj_conv_h(layer), fj_conv_w(layer), out_c};
         if (shape->h < 1 || shape->w < 1) return fail(reader, "the kernel is larger than what is left of the image");
     }
-    if (layer->weights > MOST_WEIGHTS) return fail(reader, "more than 2^31 weights in a layer");
+    if (weights >> MOST_WEIGHTS_LOG2 > 0) return fail(reader, "a layer has more weights than fit here");
+    layer->weights = (size_t)weights;
     layer->out_h = shape->h, layer->out_w = shape->w;
     return 0;
 }

@@ -1,3 +1,4 @@
+#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,8 +26,8 @@ struct fj_network {
     void *weights; /* room for the weights of the largest layer */
 };
 
-static int refuse(char *error, size_t error_bytes, const char *what, long got, const char *rule) {
-    snprintf(error, error_bytes, "%s: %s (got %ld)", what, rule, got);
+static int refuse(char *error, size_t error_bytes, const char *what, int64_t got, const char *rule) {
+    snprintf(error, error_bytes, "%s: %s (got %" PRId64 ")", what, rule, got);
     return -1;
 }
 
@@ -34,12 +35,32 @@ static int refuse(char *error, size_t error_bytes, const char *what, long got, c
 static int check_sums(const fj_model *model, int batch, char *error, size_t error_bytes) {
     for (int i = 0; i < model->layers; i++) {
         const fj_layer *layer = &model->layer[i];
-        long places = (long)batch * fj_conv_h(layer) * fj_conv_w(layer);
-        long back = (long)layer->out_c * layer->kernel * layer->kernel;
-        long longest = (long)fj_fan_in(layer) > back ? (long)fj_fan_in(layer) : back;
+        int64_t places = (int64_t)batch * fj_conv_h(layer) * fj_conv_w(layer);
+        int64_t back = (int64_t)layer->out_c * layer->kernel * layer->kernel;
+        int64_t longest = (int64_t)fj_fan_in(layer) > back ? (int64_t)fj_fan_in(layer) : back;
         if (longest > MOST_PRODUCTS) return refuse(error, error_bytes, "model", longest, "int8 sums at most 133144 products");
         if (places > MOST_PRODUCTS)
             return refuse(error, error_bytes, "batch_size", batch, "too large: int8 sums at most 133144 places of a layer");
+    }
+    return 0;
+}
+
+/* Bytes of `batch` images with a border, their channels in whole vectors of the longest kind. */
+static uint64_t bytes_of(int batch, int h, int w, int border, int channels) {
+    uint64_t vectors = ((uint64_t)channels + 31) / 32 * 32;
+    return (uint64_t)batch * (uint64_t)(h + 2 * border) * (uint64_t)(w + 2 * border) * vectors * sizeof(float);
+}
+
+/* No tensor may be larger than a quarter of what a size_t counts: on 32 bits its bytes would start from 0 again. */
+static int check_sizes(const fj_model *model, int batch, char *error, size_t error_bytes) {
+    for (int i = 0; i < model->layers; i++) {
+        const fj_layer *layer = &model->layer[i];
+        int is_fc = layer->kind == FJ_FC, wide = layer->kernel - 1;
+        uint64_t in = is_fc ? (uint64_t)batch * fj_fan_in(layer) * sizeof(float)
+                            : bytes_of(batch, layer->in_h, layer->in_w, layer->pad, layer->in_c);
+        uint64_t out = bytes_of(batch, fj_conv_h(layer), fj_conv_w(layer), wide, layer->out_c);
+        if (in > SIZE_MAX / 4 || out > SIZE_MAX / 4)
+            return refuse(error, error_bytes, "memory", batch, "a layer is too large for a batch_size as this");
     }
     return 0;
 }
@@ -57,6 +78,7 @@ static int check(const fj_options *options, fj_model *model, char *error, size_t
         return refuse(error, error_bytes, "bias", options->bias, "int8 networks have none; use 0");
     if (options->path != FJ_BEST && !fj_path_works(options->path))
         return refuse(error, error_bytes, "path", options->path, "this core cannot run it; use -1 for the best");
+    if (check_sizes(model, options->batch_size, error, error_bytes)) return -1;
     return options->precision == FJ_INT8 ? check_sums(model, options->batch_size, error, error_bytes) : 0;
 }
 
@@ -79,7 +101,7 @@ int fj_network_new(fj_network **network, const fj_options *options, char *error,
     *network = NULL;
     if (check(options, &model, error, error_bytes)) return -1;
     fj_network *made = calloc(1, sizeof *made);
-    if (!made) return refuse(error, error_bytes, "memory", (long)sizeof *made, "bytes could not be had");
+    if (!made) return refuse(error, error_bytes, "memory", (int64_t)sizeof *made, "bytes could not be had");
     made->model = model, made->precision = options->precision;
     made->bias = options->bias, made->batch_size = options->batch_size;
     made->path = options->path == FJ_BEST ? fj_path_best(options->precision) : options->path;
