@@ -265,6 +265,7 @@ def _timing(reading: Reading | None, latency: Latency | None) -> dict[str, Any] 
         "accuracy": reading.accuracy,
         "loss": reading.loss,
         "checksum": reading.checksum,
+        "path": reading.path,
         "accelerator": reading.accelerator,
         "coverage": reading.coverage,
         "suspended_s": reading.suspended_s,

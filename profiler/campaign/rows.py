@@ -144,6 +144,8 @@ def _worked(
     said += [f"overlap: {workload['overlap']}"] if workload["overlap"] and workload["stage"] == "total" else []
     said += [f"engine: {workload['engine']}"] if workload["engine"] else []
     said += [f"threads: {workload['threads']}"] if workload.get("threads") else []
+    paths = sorted({str(run["timing"]["path"]) for run in runs if run["timing"].get("path")})
+    said += [f"path: {', '.join(paths)}"] if paths else []
     row: dict[str, Any] = {
         "processor": workload["processor"],
         "precision": workload["precision"],

@@ -11,7 +11,7 @@ from profiler.names import fold, printable
 from profiler.workload.lines import Lines, nothing_read
 from profiler.workload.pattern_groups import PARTS
 from profiler.workload.reading import ACCELERATORS, Array, Counts, Reading, of_blocks
-from profiler.workload.workload import Workload
+from profiler.workload.workload import CLASSES, Workload
 
 VERSION = 1
 _LATEST_NS = 2**63
@@ -77,12 +77,13 @@ def read(workload: Workload, lines: Lines, files: Mapping[str, bytes]) -> Readin
     return replace(
         reading,
         warmup_batches=warmed_up,
-        warmup_ms=sum(t1 - t0 for t0, t1 in warmup) / warmed_up / 1e6 if warmup else None,
+        warmup_ms=_busy_ns(warmup) / warmed_up / 1e6 if warmup else None,
         parts_ms=_parts(record.parts[measured], counts),
         run_window_s=_window(record, run),
         suspended_s=_suspended(record),
         startup_ms=_startup(record),
         checksum=printable(record.end["checksum"], 200) if record.end and "checksum" in record.end else None,
+        path=printable(hello["path"], 40) if isinstance(hello.get("path"), str) else None,
         accelerator=hello["processor"] if hello.get("processor") in ACCELERATORS else None,
         coverage="complete" if hello.get("processor") in ACCELERATORS else None,
         problems=tuple(record.problems),
@@ -151,6 +152,12 @@ def _batch(record: _Record, entry: Mapping[str, Any]) -> None:
     record.parts.setdefault(record.phase, []).append(known)
 
 
+def _busy_ns(times: list[tuple[int, int]]) -> int:
+    """Return the time that batches took; where they overlap, what they have in common counts once."""
+    ends = [times[0][0], *(t1 for _, t1 in times)]
+    return sum(t1 - max(t0, end) for (t0, t1), end in zip(times, ends, strict=False))
+
+
 def _parts(parts: list[Mapping[str, int]], counts: Counts) -> dict[str, Array | float]:
     """Return the times of the parts that every line has: of every batch, or the mean where lines hold several."""
     found: dict[str, Array | float] = {}
@@ -175,6 +182,13 @@ def _compare(workload: Workload, record: _Record) -> None:
             record.notes.append(f"the program does not say its {key}")
         elif wanted not in (None, "") and fold(str(found)) != fold(str(wanted)):
             record.problems.append(f"the program ran {key} = {printable(found)}, the workload is {printable(wanted)}")
+    stage = "empty" if workload.empty_call else workload.stage
+    more = {"stage": stage, "overlap": workload.overlap, "threads": workload.threads}
+    more["classes"] = CLASSES.get(fold(workload.dataset))
+    for key, wanted in more.items():  # the contract does not ask for these: what is not said is not compared
+        if wanted is not None and key in hello and fold(str(hello[key])) != fold(str(wanted)):
+            what = f"the program ran {key} = {printable(hello[key], 40)}, the workload is {printable(wanted)}"
+            record.problems.append(what)
 
 
 def _end(record: _Record, batches: int, warmup: int) -> None:

@@ -20,8 +20,9 @@ class Reading:
     """The batches of one run, without warm-up. None is what the output does not say.
 
     ``batch_ms`` is there if every batch was timed alone; ``block_ms`` is the mean of each printed block of batches.
-    ``warmup_ms`` is the mean of a warm-up batch. ``run_window_s`` is on CLOCK_BOOTTIME. ``coverage`` is how much of the
-    graph the accelerator took. Any of ``problems`` makes the measurement invalid; ``notes`` are doubts and remarks.
+    ``warmup_ms`` is the mean of a warm-up batch. ``run_window_s`` is on CLOCK_BOOTTIME. ``path`` names the
+    instructions that the program chose. ``coverage`` is how much of the graph the accelerator took. Any of ``problems``
+    makes the measurement invalid; ``notes`` are doubts and remarks.
     """
 
     mean_ms: float
@@ -39,6 +40,7 @@ class Reading:
     accuracy: float | None = None
     loss: float | None = None
     checksum: str | None = None
+    path: str | None = None
     accelerator: str | None = None
     coverage: str | None = None
     problems: tuple[str, ...] = ()

@@ -14,6 +14,7 @@ PLACEHOLDERS = (
     "batch_size",
     "model",
     "dataset",
+    "classes",
     "precision",
     "processor",
     "threads",

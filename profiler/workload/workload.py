@@ -12,7 +12,7 @@ from pathlib import Path
 
 from profiler.columns import PRECISIONS, PROCESSORS, WHOLE
 from profiler.columns import STAGES as TABLE_STAGES
-from profiler.names import did_you_mean, has_control_characters, printable
+from profiler.names import did_you_mean, fold, has_control_characters, printable
 from profiler.transport.paths import checked_path
 from profiler.workload import template
 from profiler.workload.pattern_groups import group_problem, pattern_problem
@@ -31,6 +31,8 @@ READERS = (
 )
 STAGES = tuple(stage for stage in TABLE_STAGES if stage != "idle")
 OVERLAPS = ("on", "off")
+# Outputs of a network for a data set, by its folded name.
+CLASSES: Mapping[str, int] = {"femnist": 62, "cifar10": 10, "cifar100": 100, "mnist": 10}
 OUTPUT_NAME = "out.txt"
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
@@ -138,6 +140,7 @@ def _own_values(workload: Workload) -> dict[str, str]:
     own = {
         "model": workload.model,
         "dataset": workload.dataset,
+        "classes": str(CLASSES.get(fold(workload.dataset), 0)),
         "precision": workload.precision,
         "processor": workload.processor,
         "stage": workload.stage,

@@ -32,7 +32,7 @@ typedef struct {
 #define AT(field) offsetof(fj_arguments, field)
 static const Option options[] = {
     {"--model", TEXT, AT(model), 0, 0, NULL},
-    {"--classes", WHOLE, AT(classes), 1, 65536, NULL},
+    {"--classes", WHOLE, AT(classes), 0, 65536, NULL},
     {"--precision", CHOICE, AT(precision), 0, 2, fj_precision_names},
     {"--processor", CHOICE, 0, 0, 1, processor_names},
     {"--batch-size", WHOLE, AT(batch_size), 1, 65536, NULL},
@@ -194,7 +194,7 @@ void fj_arguments_help(void) {
     fputs("usage: runner --model MODEL --precision fp32|int8 --batch-size N (--batches N | --seconds S)\n"
           "Trains on resident images and prints JSON lines with the nanoseconds of every batch.\n\n"
           "  --model MODEL       lenet5, vgg11, vgg16, or as in 28x28x1:conv20k5,pool,conv50k5,pool,fc500,fc62\n"
-          "  --classes N         outputs of a named model (lenet5: 62, vgg: 10)\n"
+          "  --classes N         outputs of a named model (0: lenet5 62, vgg 10)\n"
           "  --precision P       fp32 or int8\n"
           "  --processor cpu     the only one there is here\n"
           "  --batch-size N      samples of a batch\n"

@@ -167,3 +167,8 @@ def test_words_of_a_device_are_made_printable() -> None:
 
 def test_nothing_is_an_empty_table() -> None:
     assert rows_of([]).table.empty
+
+
+def test_a_row_says_which_instructions_ran() -> None:
+    assert "path: neon" in row(record(timing={"path": "neon"}))["conditions"]
+    assert "path:" not in row(record())["conditions"]

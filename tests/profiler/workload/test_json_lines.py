@@ -73,6 +73,30 @@ def test_a_program_that_ran_something_else_is_no_measurement(
     assert reading.mean_ms == pytest.approx(10)
 
 
+@pytest.mark.parametrize(
+    ("said", "workload_says", "problem"),
+    [
+        ({"classes": 10}, {"dataset": "CIFAR-100"}, "ran classes = 10, the workload is 100"),
+        ({"stage": "sample"}, {}, "ran stage = sample, the workload is total"),
+        ({"stage": "transfer"}, {"stage": "transfer", "empty_call": True}, "stage = transfer, the workload is empty"),
+        ({"overlap": "on"}, {"overlap": "off"}, "ran overlap = on, the workload is off"),
+        ({"threads": 1}, {"threads": 2}, "ran threads = 1, the workload is 2"),
+    ],
+)
+def test_what_a_program_says_beyond_the_contract_is_compared(
+    said: dict[str, Any], workload_says: dict[str, Any], problem: str, read: Callable[..., Reading]
+) -> None:
+    assert any(problem in found for found in read([(0, 10)], workload_says, hello=said).problems)
+    right = {"classes": 100, "stage": "total", "overlap": "off", "threads": 2, "path": "vnni"}
+    reading = read([(0, 10)], {"dataset": "CIFAR-100", "overlap": "off", "threads": 2}, hello=right)
+    assert (reading.problems, reading.path) == ((), "vnni")
+
+
+def test_a_warm_up_whose_batches_overlap_took_the_time_from_its_start_to_its_end(read: Callable[..., Reading]) -> None:
+    reading = read([(1000, 1100), (1030, 1140)], {"overlap": "on"}, warmup=[(500, 600), (510, 640), (520, 690)])
+    assert reading.warmup_ms == pytest.approx(190 / 3)
+
+
 def test_a_program_on_the_accelerator_says_so(read: Callable[..., Reading]) -> None:
     reading = read([(0, 10)], {"processor": "dsp"}, hello={"processor": "dsp"})
     assert (reading.accelerator, reading.coverage, reading.problems, reading.notes) == ("dsp", "complete", (), ())

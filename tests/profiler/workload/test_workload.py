@@ -92,7 +92,7 @@ def test_a_script_is_one_command_that_can_be_prefixed_and_redirected(workload: M
 def test_every_placeholder_has_a_value_from_the_workload_or_the_caller(workload: Make) -> None:
     own = [name for name in PLACEHOLDERS if name not in ("dir", "batches", "seconds")]
     made = workload(command="x " + " ".join(f"{{{name}}}" for name in own), threads=4, warmup=3, overlap="on")
-    assert command_line(made, {}) == "x 16 LeNet-5 FEMNIST int8 cpu 4 on total".replace("x", "x 3", 1)
+    assert command_line(made, {}) == "x 16 LeNet-5 FEMNIST 62 int8 cpu 4 on total".replace("x", "x 3", 1)
     assert made.placeholders == set(own)
     assert command_line(workload(command="x {overlap}"), {}) == "x off"
     timed = workload(command="x {seconds} {batches} {dir}")
