@@ -82,6 +82,13 @@ static int check(const fj_options *options, fj_model *model, char *error, size_t
     return options->precision == FJ_INT8 ? check_sums(model, options->batch_size, error, error_bytes) : 0;
 }
 
+/* The path whose instructions run: what VNNI, dotprod and i8mm add is of integers. */
+static fj_path path_of(const fj_options *options) {
+    fj_path path = options->path == FJ_BEST ? fj_path_best(options->precision) : options->path;
+    if (options->precision == FJ_INT8) return path;
+    return path == FJ_VNNI ? FJ_AVX512 : path == FJ_DOTPROD || path == FJ_I8MM ? FJ_NEON : path;
+}
+
 static size_t values_of(const fj_network *network, int layer) {
     const fj_layer *of = &network->model.layer[layer];
     return of->weights + (network->bias ? (size_t)of->out_c : 0);
@@ -104,7 +111,7 @@ int fj_network_new(fj_network **network, const fj_options *options, char *error,
     if (!made) return refuse(error, error_bytes, "memory", (int64_t)sizeof *made, "bytes could not be had");
     made->model = model, made->precision = options->precision;
     made->bias = options->bias, made->batch_size = options->batch_size;
-    made->path = options->path == FJ_BEST ? fj_path_best(options->precision) : options->path;
+    made->path = path_of(options);
     made->pool = fj_pool_new(options->threads, options->cpus, options->cpus ? options->cpu_count : 0);
     if (made->pool && options->precision == FJ_FP32)
         made->in_float = fj_float_new(&made->model, options->batch_size, made->path, made->pool, options->bias);

@@ -77,6 +77,8 @@ def test_paths_have_names() -> None:
     for path in paths:
         with Network(MODEL, "int8", 1, path=path) as network:
             assert network.path == path
+        with Network(MODEL, "fp32", 1, path=path) as network:  # floats have no instructions of vnni, dotprod or i8mm
+            assert network.path == {"vnni": "avx512", "dotprod": "neon", "i8mm": "neon"}.get(path, path)
     other = next(path for path in PATHS if path not in paths)
     says(lambda: Network(MODEL, "int8", 1, path=other), "path: this processor cannot run", "scalar")
     says(lambda: Network(MODEL, "int8", 1, path="avx"), "path 'avx' is unknown; nearest: avx2")
