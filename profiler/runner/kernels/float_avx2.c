@@ -8,6 +8,7 @@
 FJ_TARGET_PUSH(FJ_ISA_AVX2)
 
 #define LANES 8
+#define FEW_REGISTERS 1
 #define NARROW 4
 #define WIDE 4
 #define TILE_VECTORS 3

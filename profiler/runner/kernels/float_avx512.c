@@ -8,6 +8,7 @@
 FJ_TARGET_PUSH(FJ_ISA_AVX512)
 
 #define LANES 16
+#define FEW_REGISTERS 0
 #define NARROW 12 /* places of a tile of one or two vectors of channels: 24 sums, two weights and an input */
 #define WIDE 8    /* of a tile of three */
 #define TILE_VECTORS 3

@@ -48,6 +48,13 @@ INLINE float *where(const fj_field *field, const Cursor *at) {
     return field->data + at->image * field->image + field->at[at->place];
 }
 
+/* The same address, but the compiler does not know: with 16 registers twelve sums and three weights leave none for an
+ * input, so the third weight is read anew each time. */
+INLINE const float *again(const float *from) {
+    __asm__("" : "+r"(from));
+    return from;
+}
+
 /* sum[i][j] += the numbers that one input of each place adds. */
 INLINE void add_input(Vec *sum, int mr, int nv, const float *const *in, size_t k, const float *w) {
     Vec of[TILE_VECTORS];
@@ -55,6 +62,7 @@ INLINE void add_input(Vec *sum, int mr, int nv, const float *const *in, size_t k
     for (int j = 0; j < nv; j++) of[j] = load(w + j * LANES);
     UNROLL
     for (int i = 0; i < mr; i++) {
+        if (FEW_REGISTERS && nv == 3) w = again(w), of[2] = load(w + 2 * LANES);
         UNROLL
         for (int j = 0; j < nv; j++) sum[i * nv + j] += in[i][k] * of[j];
     }
@@ -326,6 +334,7 @@ INLINE void gradient_tile(int mr, int nv, const float *const *in, size_t from, c
         for (int j = 0; j < nv; j++) of[j] = load(error + j * LANES);
         UNROLL
         for (int i = 0; i < mr; i++) {
+            if (FEW_REGISTERS && nv == 3) error = again(error), of[2] = load(error + 2 * LANES);
             UNROLL
             for (int j = 0; j < nv; j++) held[i * nv + j] += x[i] * of[j];
         }

@@ -7,12 +7,14 @@
 
 /* 64-bit Arm has 32 registers, 32-bit Arm 16. */
 #if defined(__aarch64__)
+#define FEW_REGISTERS 0
 #define NARROW 8
-#define WIDE 4
+#define WIDE 8
 #define PLANE_CHANNELS 5
 #define FULL_ROWS 4
 #define FULL_IMAGES 5
 #else
+#define FEW_REGISTERS 1
 #define NARROW 4
 #define WIDE 4
 #define PLANE_CHANNELS 2
