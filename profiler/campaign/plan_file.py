@@ -174,6 +174,7 @@ def pipeline_plan(
     alone = [
         base | {"name": f"{stage}-alone", "processor": where, "batch_size": middle, "stage": stage}
         for stage, where in (("sample", "cpu"), ("quantize", "cpu"), ("transfer", processor))
+        if (stage, precision) != ("quantize", "fp32")  # which quantizes nothing
     ]
     empty = base | {"name": "empty-call", "processor": processor, "batch_size": 1, "stage": "transfer"}
     empty["empty_call"] = True

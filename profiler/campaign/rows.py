@@ -145,7 +145,7 @@ def _worked(
     said += [f"engine: {workload['engine']}"] if workload["engine"] else []
     said += [f"threads: {workload['threads']}"] if workload.get("threads") else []
     paths = sorted({str(run["timing"]["path"]) for run in runs if run["timing"].get("path")})
-    said += [f"path: {', '.join(paths)}"] if paths else []
+    notes += [f"path {', '.join(paths)}"] if paths else []
     row: dict[str, Any] = {
         "processor": workload["processor"],
         "precision": workload["precision"],

@@ -154,6 +154,12 @@ def test_the_pipeline_plan_has_a_sweep_each_stage_alone_an_empty_call_and_the_id
     assert {each.batch_size for each in plan.workloads if each.stage != "total" and not each.empty_call} == {16}
 
 
+def test_a_pipeline_of_floats_has_nothing_to_quantize() -> None:
+    stages = [each.stage for each in pipeline_plan(DEMO, precision="fp32", processor="cpu").workloads]
+    assert "quantize" not in stages
+    assert {"sample", "transfer", "total"} <= set(stages)
+
+
 def test_every_command_of_a_plan_that_ships_is_one_that_the_demo_trainer_takes() -> None:
     from profiler.emulator.demo_trainer import parse
 

@@ -170,5 +170,5 @@ def test_nothing_is_an_empty_table() -> None:
 
 
 def test_a_row_says_which_instructions_ran() -> None:
-    assert "path: neon" in row(record(timing={"path": "neon"}))["conditions"]
-    assert "path:" not in row(record())["conditions"]
+    assert "path neon" in row(record(timing={"path": "neon"}))["note"]
+    assert "path" not in row(record())["note"]
