@@ -260,6 +260,7 @@ def _timing(reading: Reading | None, latency: Latency | None) -> dict[str, Any] 
         "warmup_batches": reading.warmup_batches,
         "mean_ms": reading.mean_ms,
         "std_ms": reading.std_ms,
+        "mean_error_ms": reading.mean_error_ms,
         "startup_ms": reading.startup_ms,
         "parts_ms": parts,
         "accuracy": reading.accuracy,

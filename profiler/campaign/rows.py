@@ -140,6 +140,7 @@ def _worked(
     batches = sorted(counts)[len(counts) // 2] if counts else None
     means, errors = [float(run["timing"]["mean_ms"]) for run in runs], [_time_error(run) for run in runs]
     time = combine(means, [_TWO_SIDED * error for error in errors])
+    known = len(runs) > 1 or any(errors)  # one run that says nothing of its batches has no interval
     said = ["empty call"] if empty else []
     said += [f"overlap: {workload['overlap']}"] if workload["overlap"] and workload["stage"] == "total" else []
     said += [f"engine: {workload['engine']}"] if workload["engine"] else []
@@ -154,12 +155,14 @@ def _worked(
         "dataset": None if empty else workload["dataset"] or None,
         "batch_size": None if empty else workload["batch_size"],
         "time_ms": time.mean,
-        "time_ms_std": _standard_error(means, errors) * math.sqrt(len(runs)),
+        "time_ms_std": _standard_error(means, errors) * math.sqrt(len(runs)) if known else None,
         "runs": len(runs),
         "batches": batches,
     }
-    interval = Interval(100 * time.half_width_95 / time.mean)
-    notes.append(f"time +-{interval.time_percent:.1f} % (95 %)")
+    interval = Interval()
+    if known:
+        interval = Interval(100 * time.half_width_95 / time.mean)
+        notes.append(f"time +-{interval.time_percent:.1f} % (95 %)")
     key = f"{energy}_mj_per_batch"
     measured = [run for run in runs if run["energy"] is not None and _is_number(run["energy"].get(key))]
     if measured and not empty:
@@ -197,9 +200,9 @@ def _standard_error(values: Sequence[float], errors: Sequence[float]) -> float:
 
 def _time_error(run: Record) -> float:
     """Return the standard error of a run's mean time, from its batches; 0 where nothing is known of them."""
-    latency = run["timing"].get("latency") or {}
-    if _is_number(latency.get("mean_error_ms")):
-        return float(latency["mean_error_ms"])
+    for known in (run["timing"].get("latency") or {}, run["timing"]):
+        if _is_number(known.get("mean_error_ms")):
+            return float(known["mean_error_ms"])
     std, batches = run["timing"]["std_ms"], run["timing"]["batches"]
     return float(std) / math.sqrt(batches) if _is_number(std) and batches else 0.0
 

@@ -19,7 +19,8 @@ ACCELERATORS = ("dsp", "npu", "gpu")
 class Reading:
     """The batches of one run, without warm-up. None is what the output does not say.
 
-    ``batch_ms`` is there if every batch was timed alone; ``block_ms`` is the mean of each printed block of batches.
+    ``batch_ms`` is there if every batch was timed alone; ``block_ms`` is the mean of each printed block of batches,
+    and ``mean_error_ms`` what blocks say of the mean's standard error.
     ``warmup_ms`` is the mean of a warm-up batch. ``run_window_s`` is on CLOCK_BOOTTIME. ``path`` names the
     instructions that the program chose. ``coverage`` is how much of the graph the accelerator took. Any of ``problems``
     makes the measurement invalid; ``notes`` are doubts and remarks.
@@ -30,6 +31,7 @@ class Reading:
     batch_ms: Array | None = None
     block_ms: Array | None = None
     std_ms: float | None = None
+    mean_error_ms: float | None = None
     warmup_batches: int | None = None
     warmup_ms: float | None = None
     startup_ms: float | None = None
@@ -57,11 +59,16 @@ def of_blocks(block_ms: Array, blocks: Counts) -> Reading:
     """Return the reading of blocks of ``blocks`` batches that took ``block_ms`` together; at least one.
 
     mean = sum of block_ms / sum of blocks
+    its standard error = sqrt(n / (n - 1) sum of (block_ms - blocks mean)^2) / sum of blocks, for n blocks
     """
     if (blocks == 1).all():
         return of_batches(block_ms)
     total = int(blocks.sum())
-    return Reading(mean_ms=float(block_ms.sum() / total), batches=total, block_ms=block_ms / blocks)
+    mean_ms = float(block_ms.sum() / total)
+    off_ms = block_ms - blocks * mean_ms
+    count = len(blocks)
+    error_ms = float(np.sqrt((off_ms**2).sum() * count / (count - 1))) / total if count > 1 else None
+    return Reading(mean_ms=mean_ms, batches=total, block_ms=block_ms / blocks, mean_error_ms=error_ms)
 
 
 def discarded(workload: Workload, blocks: Counts) -> int:

@@ -86,7 +86,7 @@ def test_one_run_has_the_error_of_its_batches() -> None:
     assert known["time_ms_std"] == pytest.approx(0.2)
     assert f"time +-{100 * 1.96 * 0.2 / 10:.1f} %" in known["note"]
     assert row(record(timing={"std_ms": 2.0, "batches": 400}))["time_ms_std"] == pytest.approx(2.0 / 20)
-    assert row(record(timing={"std_ms": None, "batches": None}))["time_ms_std"] == 0
+    assert row(record(timing={"std_ms": None, "batches": None}))["time_ms_std"] is None
 
 
 def test_gross_and_net_are_told_apart() -> None:
@@ -172,3 +172,13 @@ def test_nothing_is_an_empty_table() -> None:
 def test_a_row_says_which_instructions_ran() -> None:
     assert "path neon" in row(record(timing={"path": "neon"}))["note"]
     assert "path" not in row(record())["note"]
+
+
+def test_one_run_that_says_nothing_of_its_batches_has_no_interval() -> None:
+    found = row(record())
+    assert found["time_ms_std"] is None
+    assert "time +-" not in found["note"]
+    found = row(record(timing={"mean_error_ms": 0.1}))
+    assert found["time_ms_std"] == pytest.approx(0.1)
+    assert "time +-2.0 % (95 %)" in found["note"]
+    assert row(record(1), record(2, mean_ms=10.2))["time_ms_std"] > 0

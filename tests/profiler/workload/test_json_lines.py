@@ -204,3 +204,13 @@ def test_a_count_that_is_none_is_not_read(count: Any, workload: Callable[..., An
     lines = [json.loads(line) for line in run_output([(1000, 1010), (1010, 1040)])]
     next(line for line in lines if line["kind"] == "batch")["count"] = count
     assert "1 lines are torn" in read_output(workload(), "\n".join(map(json.dumps, lines)).encode(), {}).notes
+
+
+def test_blocks_say_how_far_the_mean_may_be_off() -> None:
+    from profiler.workload.reading import of_blocks
+
+    equal = of_blocks(np.array([10.0, 14.0, 12.0]), np.array([2, 2, 2]))
+    assert equal.mean_ms == pytest.approx(6.0)
+    assert equal.mean_error_ms == pytest.approx(np.std([5.0, 7.0, 6.0], ddof=1) / np.sqrt(3))
+    assert of_blocks(np.array([10.0]), np.array([2])).mean_error_ms is None
+    assert of_blocks(np.array([10.0, 14.0]), np.array([1, 1])).mean_error_ms is None, "batches have their own"
