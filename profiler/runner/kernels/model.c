@@ -78,7 +78,7 @@ static int add(fj_model *model, Reader *reader, Shape *shape, int kind, int out_
         *shape = (Shape){fj_conv_h(layer), fj_conv_w(layer), out_c};
         if (shape->h < 1 || shape->w < 1) return fail(reader, "the kernel is larger than what is left of the image");
     }
-    if (weights >> MOST_WEIGHTS_LOG2 > 0) return fail(reader, "a layer has more weights than fit here");
+    if (weights > (uint64_t)1 << MOST_WEIGHTS_LOG2) return fail(reader, "a layer has more weights than fit here");
     layer->weights = (size_t)weights;
     layer->out_h = shape->h, layer->out_w = shape->w;
     return 0;
