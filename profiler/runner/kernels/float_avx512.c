@@ -56,6 +56,7 @@ static inline Vec odds(Vec a, Vec b) {
 #include "float_conv.h"
 #include "float_winners.h"
 #include "float_plane.h"
+#include "float_winograd.h"
 #include "float_full.h"
 
 const fj_float_kernels fj_float_avx512 = KERNELS;

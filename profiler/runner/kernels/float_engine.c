@@ -81,6 +81,11 @@ void fj_float_get(const fj_float_engine *engine, int layer, float *weights) {
     else fj_float_layer_get(&engine->layer[layer], weights);
 }
 
+int fj_float_regions(fj_float_engine *engine, int layer, fj_region *regions) {
+    if (engine->slow) return fj_scalar_regions(engine->slow, layer, regions);
+    return fj_float_layer_regions(&engine->layer[layer], regions);
+}
+
 /* Into the padded rows of the first layer. */
 static void take_input(const fj_float_layer *first, const float *input, int batch) {
     int h = first->shape.in_h, w = first->shape.in_w;
@@ -93,7 +98,9 @@ static void take_input(const fj_float_layer *first, const float *input, int batc
 
 static void forward(fj_float_engine *engine, fj_float_layer *at) {
     const fj_float_kernels *kernels = engine->kernels;
-    if (at->plane) fj_pool_run(engine->pool, kernels->plane_forward, at, at->batch);
+    if (at->winograd) fj_pool_run(engine->pool, kernels->winograd_weights, at, fj_blocks(at->channels, at->width));
+    if (at->winograd) fj_pool_run(engine->pool, kernels->winograd_forward, at, at->batch);
+    else if (at->plane) fj_pool_run(engine->pool, kernels->plane_forward, at, at->batch);
     else if (at->shape.kind == FJ_CONV)
         fj_pool_run(engine->pool, at->sparse ? kernels->winners_forward : kernels->conv_forward, at,
                     fj_blocks(at->channels, at->width) * at->chunks);

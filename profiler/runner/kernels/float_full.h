@@ -198,5 +198,5 @@ static int block_width(int channels) {
 }
 
 #define KERNELS \
-    {LANES, block_width, conv_forward, conv_error, conv_gradient, plane_forward, plane_gradient, winners_forward, \
-     winners_error, winners_gradient, full_forward, full_backward, spread}
+    {LANES, block_width, conv_forward, conv_error, conv_gradient, plane_forward, plane_gradient, winograd_weights, \
+     winograd_forward, winners_forward, winners_error, winners_gradient, full_forward, full_backward, spread}

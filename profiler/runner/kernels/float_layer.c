@@ -56,9 +56,20 @@ static int make_input(fj_float_layer *at, size_t batch) {
 }
 
 /* What the winners need; their errors are of the pooled output. */
+static size_t spread_of(const fj_float_layer *at) {
+    return (size_t)at->rows * (size_t)at->shape.out_c * (size_t)at->span;
+}
+
+static size_t weights_of(const fj_float_layer *at) {
+    if (at->shape.kind == FJ_CONV) return (size_t)at->channels * fj_fan_in(&at->shape);
+    return ((size_t)whole(at->shape.out_c, FJ_ROWS) + FJ_ROWS) * at->row;
+}
+
 static int make_sparse(fj_float_layer *at, size_t batch) {
     const fj_layer *s = &at->shape;
     at->plane = at->thin && s->in_c == 1 && whole(s->out_w, at->kernels->lanes) * 2 <= s->out_w * 3;
+    at->winograd = !at->thin && s->kernel == 5 && s->out_w % 2 == 0 && s->in_c >= 8;
+    if (at->winograd) at->points = fj_float_array((size_t)(8 * 5 * s->in_c * at->channels));
     at->group = at->chunks > 1 ? at->kernels->lanes : at->channels;
     at->widened = !at->thin && s->in_c % at->kernels->lanes != 0;
     at->wide = at->input, at->wide_row = at->row;
@@ -69,12 +80,12 @@ static int make_sparse(fj_float_layer *at, size_t batch) {
     } else if (at->thin) {
         at->wide.at = raster(1, 4 * FJ_CELLS, 0, at->span, 0);
     }
-    at->spread = fj_float_array((size_t)at->rows * (size_t)s->out_c * (size_t)at->span);
+    at->spread = fj_float_array(spread_of(at));
     at->error_row = (size_t)(s->out_w * s->out_c);
     at->error.image = at->error_row * (size_t)s->out_h;
     at->error.data = fj_float_array(batch * at->error.image);
     at->error.at = raster(s->out_h, s->out_w, at->error_row, s->out_c, 0);
-    return at->spread && at->error.data && at->error.at && at->wide.at;
+    return (at->points || !at->winograd) && at->spread && at->error.data && at->error.at && at->wide.at;
 }
 
 static int make_dense(fj_float_layer *at, size_t batch) {
@@ -95,7 +106,7 @@ static int make_conv(fj_float_layer *at, size_t batch) {
     at->cells = s->out_h * s->out_w, at->places = s->pool ? 4 * at->cells : at->cells;
     at->width = at->kernels->width(s->out_c), at->back_width = at->kernels->width(s->in_c);
     at->winner = s->pool ? calloc(batch * (size_t)at->cells + 1, (size_t)at->channels) : NULL;
-    at->weights = fj_float_array((size_t)at->channels * fj_fan_in(s));
+    at->weights = fj_float_array(weights_of(at));
     if (!make_input(at, batch) || (s->pool && !at->winner) || !at->weights) return 0;
     at->sparse = s->pool && (size_t)at->span * (size_t)s->out_c * sizeof(float) <= FJ_NEAR;
     return at->sparse ? make_sparse(at, batch) : make_dense(at, batch);
@@ -114,7 +125,7 @@ static int make_full(fj_float_layer *at, size_t batch) {
     if (at->below && at->below->shape.kind == FJ_FC) at->back.data = at->below->error.data; /* rows as long as these */
     else at->back.data = at->own_back = fj_float_array(batch * at->row);
     at->scaled = fj_float_array(batch * at->row);
-    at->weights = fj_float_array(((size_t)whole(s->out_c, FJ_ROWS) + FJ_ROWS) * at->row);
+    at->weights = fj_float_array(weights_of(at));
     int tasks = fj_blocks((int)at->row, FJ_COLUMNS);
     at->columns = (size_t)whole(fj_blocks((int)at->row, tasks), at->kernels->lanes);
     return at->input.data && at->inner.at && at->error.at && at->error.data && at->back.data && at->scaled &&
@@ -136,7 +147,7 @@ int fj_float_layer_make(fj_float_layer *at, const fj_layer *shape, const fj_floa
 void fj_float_layer_free(fj_float_layer *at) {
     if (at->wide.at != at->input.at) free(at->wide.at);
     void *held[] = {at->inner.data, at->inner.at, at->input.at, at->error.data, at->error.at, at->back.at, at->own_back,
-                    at->winner,     at->weights,  at->spread,   at->bias,       at->gradient, at->scaled};
+                    at->winner,     at->weights,  at->spread,   at->points,   at->bias,       at->gradient, at->scaled};
     for (size_t i = 0; i < sizeof held / sizeof held[0]; i++) free(held[i]);
 }
 
@@ -147,7 +158,9 @@ size_t fj_float_layer_scratch(const fj_float_layer *at) {
     size_t lists = at->below ? (2 * out_c + 1) * (size_t)at->places : 0;
     size_t learned = group * ((size_t)(at->rows * at->span) + 3 * cells + FJ_WINNERS);
     if (at->plane) return group * ((size_t)(8 * at->shape.kernel + at->span + at->cells));
-    if (at->sparse) return FJ_SLACK + (wide > at->input.image ? wide : at->input.image) + (lists > learned ? lists : learned);
+    size_t tiles = (size_t)(at->shape.out_w / 2), in_rows = (size_t)(2 * at->shape.out_h + 4);
+    size_t products = at->winograd ? 8 * tiles * (in_rows * (size_t)at->shape.in_c + 2 * (size_t)at->shape.out_h * (size_t)at->width) + 8 * FJ_SLACK : 0;
+    if (at->sparse) return products + FJ_SLACK + (wide > at->input.image ? wide : at->input.image) + (lists > learned ? lists : learned);
     size_t flipped = (size_t)at->back_width * (size_t)(at->shape.kernel * at->shape.kernel) * out_c;
     size_t packed = ((size_t)at->width + (size_t)(at->thin ? at->span : 0)) * FJ_PLACES;
     return flipped > packed ? flipped : packed;
@@ -171,6 +184,13 @@ void fj_float_layer_set(fj_float_layer *at, const float *weights) {
                 at->spread[(size_t)(row * at->shape.out_c + o) * (size_t)at->span + (size_t)k] =
                     at->weights[place_of(at, o, (size_t)(row * at->run + k))];
     if (at->learns_bias) memcpy(at->bias, weights, (size_t)at->shape.out_c * sizeof *weights);
+}
+
+int fj_float_layer_regions(fj_float_layer *at, fj_region *regions) {
+    regions[0] = (fj_region){at->weights, weights_of(at) * sizeof *at->weights};
+    regions[1] = (fj_region){at->bias, (size_t)at->channels * sizeof *at->bias};
+    regions[2] = (fj_region){at->spread, at->sparse ? spread_of(at) * sizeof *at->spread : 0};
+    return at->sparse ? 3 : 2;
 }
 
 void fj_float_layer_get(const fj_float_layer *at, float *weights) {

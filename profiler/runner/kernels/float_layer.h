@@ -7,7 +7,7 @@
 #ifndef FJ_FLOAT_LAYER_H
 #define FJ_FLOAT_LAYER_H
 
-#include "model.h"
+#include "engine.h"
 
 #define FJ_THIN 16    /* a run is thin below this */
 #define FJ_MOST_THIN 64
@@ -44,6 +44,7 @@ typedef struct fj_float_layer {
     int thin;         /* runs so short that the inputs of an output are copied to one: rows is 1 */
     int sparse;       /* the way back follows the winners of the pool: few enough weights to stay in the nearest cache */
     int plane;        /* sparse, of one channel, and wide enough for vectors of places */
+    int winograd;     /* sparse, with a kernel of five and rows of whole fours */
     int group;        /* sparse: channels that learn together, whole vectors */
     int span;         /* sparse: a run in whole vectors */
     int places;       /* of an image before the pool: those that the pool takes, in windows of four */
@@ -63,6 +64,7 @@ typedef struct fj_float_layer {
     unsigned char *winner; /* which of its four each pooled value is; [image, cell, channels] */
     float *weights, *bias; /* the bias is there, as zeros, even if the network has none */
     float *gradient;       /* convolution: a sum over several groups of places */
+    float *points;         /* winograd: the weights at its eight points */
     float *spread;         /* sparse: the weights again, as row, output channel, span */
     float *scaled;         /* fully connected: -rate * input */
     float *const *scratch; /* a room for each thread */
@@ -79,6 +81,8 @@ struct fj_float_kernels {
     void (*conv_gradient)(void *layer, int task, int thread);
     void (*plane_forward)(void *layer, int task, int thread); /* sparse: one image */
     void (*plane_gradient)(void *layer, int task, int thread);
+    void (*winograd_weights)(void *layer, int task, int thread); /* one block */
+    void (*winograd_forward)(void *layer, int task, int thread); /* one image */
     void (*winners_forward)(void *layer, int task, int thread);
     void (*winners_error)(void *layer, int task, int thread); /* sparse: one image */
     void (*winners_gradient)(void *layer, int task, int thread);
@@ -95,6 +99,7 @@ int fj_float_layer_make(fj_float_layer *at, const fj_layer *shape, const fj_floa
 void fj_float_layer_free(fj_float_layer *at);
 size_t fj_float_layer_scratch(const fj_float_layer *at); /* floats that each thread needs */
 void fj_float_layer_set(fj_float_layer *at, const float *weights);
+int fj_float_layer_regions(fj_float_layer *at, fj_region *regions);
 void fj_float_layer_get(const fj_float_layer *at, float *weights);
 float *fj_float_array(size_t count); /* zeros, aligned to 64 bytes, with slack; NULL if memory is short */
 
