@@ -57,8 +57,17 @@ static int has(fj_path path) {
 }
 #endif
 
+/* Asked once: where the machine is virtual, asking the processor takes as long as a small batch. */
 int fj_path_works(fj_path path) {
-    return path == FJ_SCALAR || (path > FJ_SCALAR && path < FJ_PATHS && has(path));
+    static _Atomic(unsigned) found; /* a bit for each path, and one that says that they were asked for */
+    unsigned paths = found;
+    if (path < 0 || path >= FJ_PATHS) return 0;
+    if (!paths) {
+        paths = 1u << FJ_PATHS | 1u << FJ_SCALAR;
+        for (int each = FJ_SCALAR + 1; each < FJ_PATHS; each++) paths |= (unsigned)(has((fj_path)each) != 0) << each;
+        found = paths;
+    }
+    return paths >> path & 1;
 }
 
 const char *fj_path_name(fj_path path) {

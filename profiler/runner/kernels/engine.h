@@ -5,6 +5,13 @@
 #include "model.h"
 #include "threads.h"
 
+/* A piece of memory that belongs to a layer's weights. */
+typedef struct {
+    void *at;
+    size_t bytes;
+} fj_region;
+#define FJ_MOST_REGIONS 3
+
 typedef struct fj_float_engine fj_float_engine;
 typedef struct fj_int8_engine fj_int8_engine;
 
@@ -13,6 +20,8 @@ fj_float_engine *fj_float_new(const fj_model *model, int batch, fj_path path, fj
 void fj_float_free(fj_float_engine *engine);
 void fj_float_set(fj_float_engine *engine, int layer, const float *weights);
 void fj_float_get(const fj_float_engine *engine, int layer, float *weights);
+/* Every piece in which a layer's weights lie, in the engine's own order; returns how many. */
+int fj_float_regions(fj_float_engine *engine, int layer, fj_region *regions);
 /* Logits stay the engine's own, [batch, classes]. */
 const float *fj_float_forward(fj_float_engine *engine, const float *input, int batch);
 /* Forward, mean cross-entropy, backward, SGD. Returns how many were right; the mean loss if `loss` is not NULL. */
@@ -22,6 +31,7 @@ int fj_float_train(
 fj_int8_engine *fj_int8_new(const fj_model *model, int batch, fj_path path, fj_pool *pool);
 void fj_int8_free(fj_int8_engine *engine);
 void fj_int8_set(fj_int8_engine *engine, int layer, const int8_t *mantissas, int exponent);
+int fj_int8_regions(fj_int8_engine *engine, int layer, fj_region *regions);
 int fj_int8_get(const fj_int8_engine *engine, int layer, int8_t *mantissas);
 const int8_t *fj_int8_forward(
     fj_int8_engine *engine, const int8_t *input, int exponent, int batch, const fj_step *step, int *logits_exponent);

@@ -2,7 +2,7 @@
  *
  * The one public header of the library. Tensors are NHWC; weights are O, ky, kx, C (a fully connected layer: O, then the
  * flattened H, W, C of its input). Every function is safe to call from several threads on different networks. Nothing
- * here prints, and nothing keeps state outside a network.
+ * here prints, and nothing but what the processor can do is kept outside a network.
  */
 #ifndef FEDJOULE_H
 #define FEDJOULE_H
@@ -86,6 +86,10 @@ FJ_PUBLIC void fj_set_weights_int8(fj_network *network, int layer, const int8_t 
 FJ_PUBLIC int fj_get_weights_int8(const fj_network *network, int layer, int8_t *mantissas); /* returns the exponent */
 /* Xavier uniform of a counter-based generator; INT8 rounds the same values (exponent ceil(log2(max|w| / 127))). */
 FJ_PUBLIC void fj_init_weights(fj_network *network, uint64_t seed);
+/* Keeps a copy of the present weights inside the network, and brings it back, as often as wanted: rounds of a client
+ * begin alike. Keeping returns 0, or -1 if memory is short; without a copy bringing back does nothing. */
+FJ_PUBLIC int fj_keep_weights(fj_network *network);
+FJ_PUBLIC void fj_recall_weights(fj_network *network);
 /* FNV-1a of all weights as they would be read: equal sums, equal weights. */
 FJ_PUBLIC uint64_t fj_checksum(const fj_network *network);
 

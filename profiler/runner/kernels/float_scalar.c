@@ -89,6 +89,13 @@ void fj_scalar_set(fj_float_scalar *engine, int layer, const float *weights) {
     if (at->bias) memcpy(at->bias, weights + at->shape.weights, (size_t)at->shape.out_c * sizeof *weights);
 }
 
+int fj_scalar_regions(fj_float_scalar *engine, int layer, fj_region *regions) {
+    Layer *at = &engine->layer[layer];
+    regions[0] = (fj_region){at->weights, at->shape.weights * sizeof *at->weights};
+    regions[1] = (fj_region){at->bias, at->bias ? (size_t)at->shape.out_c * sizeof *at->bias : 0};
+    return at->bias ? 2 : 1;
+}
+
 void fj_scalar_get(const fj_float_scalar *engine, int layer, float *weights) {
     const Layer *at = &engine->layer[layer];
     memcpy(weights, at->weights, at->shape.weights * sizeof *weights);

@@ -175,6 +175,14 @@ int fj_int8_get(const fj_int8_engine *engine, int layer, int8_t *mantissas) {
     return of->exponent;
 }
 
+int fj_int8_regions(fj_int8_engine *engine, int layer, fj_region *regions) {
+    fj_int8_layer *of = &engine->layer[layer];
+    regions[0] = (fj_region){of->weights, of->rows * of->columns};
+    regions[1] = (fj_region){of->start, (size_t)(of->kernel + 1) * of->columns * sizeof *of->start};
+    regions[2] = (fj_region){&of->is_begun, sizeof of->is_begun};
+    return 3;
+}
+
 static fj_int8_rounding rounding(fj_rounding how, int shift, const fj_step *step, int layer, fj_purpose purpose) {
     return (fj_int8_rounding){how, shift, fj_random_key(step->seed, step->step, layer, purpose), 0};
 }

@@ -227,19 +227,39 @@ static void update(const int32_t *gradient, size_t stride, size_t steps, const f
     }
 }
 
-/* Values that are not finite count as 0. */
-INLINE uint32_t finite_magnitude(const float *x) {
+#define FEW ((size_t)64)
+
+/* The bits of a float; of one that is not finite, those of 0. */
+INLINE uint32_t finite_bits(const float *x) {
     uint32_t bits;
     memcpy(&bits, x, sizeof bits);
-    bits &= 0x7fffffffu;
-    return bits < 0x7f800000u ? bits : 0;
+    return (bits & 0x7fffffffu) < 0x7f800000u ? bits : 0;
+}
+
+/* In two factors: one alone could be out of a float's range. Growing is exact, and what shrinks to nothing is 0. Steps of
+ * their own for a few values at a time: compilers find vectors in them. */
+INLINE void scale_few(const float *restrict x, float first, float second, int8_t *restrict mantissas, size_t few) {
+    float value[FEW];
+    int32_t whole[FEW];
+    for (size_t i = 0; i < few; i++) {
+        uint32_t bits = finite_bits(x + i);
+        float finite;
+        memcpy(&finite, &bits, sizeof finite);
+        value[i] = finite * first * second;
+    }
+    for (size_t i = 0; i < few; i++) whole[i] = (int32_t)value[i];
+    for (size_t i = 0; i < few; i++) {
+        float rest = value[i] - (float)whole[i];
+        whole[i] += (rest >= 0.5f) - (rest <= -0.5f);
+    }
+    for (size_t i = 0; i < few; i++) mantissas[i] = (int8_t)fj_clip127(whole[i]);
 }
 
 static int quantize(const float *restrict x, size_t count, int8_t *restrict mantissas) {
     uint32_t largest = 0;
     for (size_t i = 0; i < count; i++) {
-        uint32_t bits = finite_magnitude(x + i);
-        largest = bits > largest ? bits : largest;
+        uint32_t magnitude = finite_bits(x + i) & 0x7fffffffu;
+        largest = magnitude > largest ? magnitude : largest;
     }
     float most;
     int width;
@@ -250,14 +270,10 @@ static int quantize(const float *restrict x, size_t count, int8_t *restrict mant
     }
     if (frexpf(most, &width) == 0.5f) width--;
     const int exponent = width - 7;
-    /* In two factors: one alone could be out of a float's range. Growing is exact, and what shrinks to nothing is 0. */
     const float first = ldexpf(1.0f, -exponent / 2), second = ldexpf(1.0f, -exponent - -exponent / 2);
-    for (size_t i = 0; i < count; i++) {
-        float value = finite_magnitude(x + i) ? x[i] * first * second : 0.0f;
-        int32_t whole = (int32_t)value;
-        float rest = value - (float)whole;
-        mantissas[i] = (int8_t)fj_clip127(whole + (rest >= 0.5f) - (rest <= -0.5f));
-    }
+    size_t i = 0;
+    for (; i + FEW <= count; i += FEW) scale_few(x + i, first, second, mantissas + i, FEW);
+    scale_few(x + i, first, second, mantissas + i, count - i);
     return exponent;
 }
 

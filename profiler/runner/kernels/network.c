@@ -2,6 +2,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "engine.h"
 #include "rounding.h"
@@ -24,6 +25,7 @@ struct fj_network {
     fj_float_engine *in_float;
     fj_int8_engine *in_int8;
     void *weights; /* room for the weights of the largest layer */
+    char *kept;    /* a copy of all weights, in the engine's own order */
 };
 
 static int refuse(char *error, size_t error_bytes, const char *what, int64_t got, const char *rule) {
@@ -132,6 +134,7 @@ void fj_network_free(fj_network *network) {
     fj_int8_free(network->in_int8);
     fj_pool_free(network->pool);
     free(network->weights);
+    free(network->kept);
     free(network);
 }
 
@@ -192,6 +195,32 @@ void fj_init_weights(fj_network *network, uint64_t seed) {
             weights[i] = i < of->weights ? xavier(key, limit, i) : 0.0f;
         fj_float_set(network->in_float, layer, weights);
     }
+}
+
+/* Copies all weights to the network's copy or back; without a copy it only counts their bytes. */
+static size_t exchange(fj_network *network, int back) {
+    size_t done = 0;
+    for (int layer = 0; layer < network->model.layers; layer++) {
+        fj_region regions[FJ_MOST_REGIONS];
+        int count = network->precision == FJ_FP32 ? fj_float_regions(network->in_float, layer, regions)
+                                                  : fj_int8_regions(network->in_int8, layer, regions);
+        for (int i = 0; i < count; i++) {
+            if (network->kept && back) memcpy(regions[i].at, network->kept + done, regions[i].bytes);
+            else if (network->kept) memcpy(network->kept + done, regions[i].at, regions[i].bytes);
+            done += regions[i].bytes;
+        }
+    }
+    return done;
+}
+
+int fj_keep_weights(fj_network *network) {
+    if (!network->kept && !(network->kept = malloc(exchange(network, 0)))) return -1;
+    exchange(network, 0);
+    return 0;
+}
+
+void fj_recall_weights(fj_network *network) {
+    if (network->kept) exchange(network, 1);
 }
 
 static uint64_t fnv(uint64_t sum, const void *bytes, size_t count) {

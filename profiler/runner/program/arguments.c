@@ -49,6 +49,7 @@ static const Option options[] = {
     {"--mu-conv", WHOLE, AT(mu_conv), 0, 7, NULL},
     {"--mu-fc", WHOLE, AT(mu_fc), 0, 7, NULL},
     {"--rounding", ROUNDING, AT(rounding), 0, 3, fj_rounding_names},
+    {"--round-batches", WHOLE, AT(round_batches), 0, 1e9, NULL},
     {"--samples", WHOLE, AT(samples), 1, 1 << 30, NULL},
     {"--data", TEXT, AT(data), 0, 0, NULL},
     {"--deadline-s", DECIMAL, AT(deadline_s), 0, 1e6, NULL},
@@ -167,7 +168,7 @@ static int check(const fj_arguments *arguments) {
 
 int fj_arguments_read(fj_arguments *arguments, int count, char **words) {
     *arguments = (fj_arguments){.precision = -1, .stage = FJ_TOTAL, .path = FJ_BEST, .threads = 1, .mu_conv = 3,
-                                .mu_fc = 3, .learning_rate = 0.01,
+                                .mu_fc = 3, .learning_rate = 0.01, .round_batches = -1,
                                 .rounding = {FJ_NEAREST, FJ_NEAREST, FJ_PSEUDO_STOCHASTIC, FJ_PSEUDO_STOCHASTIC}};
     for (int i = 1; i < count; i++) {
         size_t length = strcspn(words[i], "=");
@@ -210,6 +211,7 @@ void fj_arguments_help(void) {
           "  --learning-rate X   fp32 (0.01)\n"
           "  --mu-conv N, --mu-fc N   int8: bits of a layer's largest update (3)\n"
           "  --rounding HOW      int8: nearest, pseudo-stochastic or stochastic, for all or as in update=nearest\n"
+          "  --round-batches N   begin again from the first weights after so many (a pass over the images; 0: never)\n"
           "  --samples N         generated images (226 of one channel, else 500)\n"
           "  --data FILE         images and labels from a file instead\n"
           "  --deadline-s S      end after S in all, with rc 124\n"

@@ -16,7 +16,7 @@ typedef struct {
     fj_action action;
     const char *model, *data;
     int64_t classes, batch_size, batches, warmup, threads, seed, samples; /* 0 where nothing was said */
-    int64_t mu_conv, mu_fc;
+    int64_t mu_conv, mu_fc, round_batches; /* -1: as many as a pass over the images has */
     double seconds, deadline_s, learning_rate; /* 0 where nothing was said */
     int precision, stage, overlap, path;
     int rounding[4]; /* of activations, errors, updates, loss */

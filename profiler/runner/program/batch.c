@@ -60,6 +60,10 @@ void fj_batch_transfer(const fj_work *work, const fj_slot *from, fj_slot *to) {
     to->times = from->times;
 }
 
+void fj_batch_begin(const fj_work *work, uint64_t number) {
+    if (work->network && work->round && number && number % work->round == 0) fj_recall_weights(work->network);
+}
+
 void fj_batch_train(fj_work *work, const fj_slot *slot, uint64_t number) {
     int batch = (int)work->arguments->batch_size;
     fj_step *step = &work->step;

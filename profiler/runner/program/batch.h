@@ -25,6 +25,7 @@ typedef struct {
     fj_images images;
     fj_network *network; /* NULL where nothing is trained */
     fj_step step;
+    uint64_t round; /* batches after which training begins again from the first weights; 0: never */
     fj_slot host[FJ_SLOTS], device[FJ_SLOTS];
     uint64_t number; /* of the next batch, from 0 with the warm-up */
     float first_loss, last_loss;
@@ -40,6 +41,9 @@ void fj_slots_free(fj_work *work);
 void fj_batch_sample(const fj_work *work, fj_slot *slot, uint64_t number);
 void fj_batch_quantize(const fj_work *work, fj_slot *slot);
 void fj_batch_transfer(const fj_work *work, const fj_slot *from, fj_slot *to);
+/* To be called before a batch is timed: where a round begins, so do the weights. A network that trained on would come to
+ * know the few images here, and batches that teach nothing take less time than a client's. */
+void fj_batch_begin(const fj_work *work, uint64_t number);
 void fj_batch_train(fj_work *work, const fj_slot *slot, uint64_t number);
 
 /* FNV-1a of what a stage alone made last. */

@@ -8,6 +8,7 @@ static const fj_times no_parts = {0, 0, {-1, -1, -1, -1}};
 
 static void whole(fj_work *work, fj_times *times) {
     int slot = (int)(work->number % FJ_SLOTS), int8 = work->arguments->precision == FJ_INT8;
+    fj_batch_begin(work, work->number);
     times->t0_ns = fj_now_ns();
     fj_batch_sample(work, &work->host[slot], work->number);
     int64_t sampled_ns = fj_now_ns(), quantized_ns = sampled_ns;
@@ -97,6 +98,9 @@ int fj_run_in_turn(fj_work *work, int64_t batches, double seconds) {
             whole(work, &times);
         } else {
             count = batches && work->log->together > left ? left : work->log->together;
+            int64_t in_round = work->round ? (int64_t)(work->round - work->number % work->round) : count;
+            if (work->network && count > in_round) count = in_round;
+            fj_batch_begin(work, work->number);
             times.t0_ns = fj_now_ns();
             for (int64_t i = 0; i < count; i++) {
                 if (stage == FJ_EMPTY) empty_call(&call);

@@ -57,6 +57,7 @@ static void train(Pipeline *pipeline, int64_t until_ns) {
     fj_work *work = pipeline->work;
     int slot, last = 0;
     while (!last && (slot = fj_mailbox_to_empty(&pipeline->device)) >= 0) {
+        fj_batch_begin(work, work->number);
         int64_t start_ns = fj_now_ns();
         fj_batch_train(work, &work->device[slot], work->number);
         fj_times times = work->device[slot].times;

@@ -92,6 +92,10 @@ static int get_network(fj_work *work) {
     if (fj_network_new(&work->network, &options, error, sizeof error) != 0)
         return fj_complain(strncmp(error, "memory", 6) == 0 ? FJ_EXIT_MEMORY : FJ_EXIT_INPUT, "%s", error);
     fj_init_weights(work->network, (uint64_t)arguments->seed);
+    int64_t pass = (work->images.count + arguments->batch_size - 1) / arguments->batch_size;
+    work->round = (uint64_t)(arguments->round_batches < 0 ? pass : arguments->round_batches);
+    if (work->round && fj_keep_weights(work->network) != 0)
+        return fj_complain(FJ_EXIT_MEMORY, "memory: a copy of the weights could not be had; or take --round-batches 0");
     work->step = (fj_step){
         .learning_rate = (float)arguments->learning_rate,
         .mu_conv = (int)arguments->mu_conv, .mu_fc = (int)arguments->mu_fc,
@@ -125,13 +129,14 @@ static void say_hello(const fj_work *work, int64_t boottime_ns, int64_t monotoni
                 "{\"kind\":\"hello\",\"version\":1,\"program\":\"fedjoule-runner\",\"build\":\"%s\",\"model\":\"%s\","
                 "\"classes\":%d,\"precision\":\"%s\",\"processor\":\"cpu\",\"batch_size\":%" PRId64 ",\"stage\":\"%s\","
                 "\"overlap\":\"%s\",\"path\":\"%s\",\"paths\":\"%s\",\"threads\":%" PRId64 ",\"cpus\":\"%s\","
-                "\"seed\":%" PRId64 ",%s,\"data\":\"%s\",\"samples\":%" PRId64 ",\"data_checksum\":\"%016" PRIx64 "\","
+                "\"seed\":%" PRId64 ",\"round_batches\":%" PRIu64 ",%s,\"data\":\"%s\",\"samples\":%" PRId64 ","
+                "\"data_checksum\":\"%016" PRIx64 "\","
                 "\"boottime_ns\":%" PRId64 ",\"monotonic_ns\":%" PRId64 "}",
                 fj_build_id(), arguments->model, work->model.classes, fj_precision_names[precision],
                 arguments->batch_size, fj_stage_names[arguments->stage], arguments->overlap ? "on" : "off",
                 fj_path_name(work->network ? fj_network_path(work->network) : path), paths, arguments->threads, cores,
-                arguments->seed, how, arguments->data ? "file" : "generated", work->images.count, work->images.checksum,
-                boottime_ns, monotonic_ns);
+                arguments->seed, work->round, how, arguments->data ? "file" : "generated", work->images.count,
+                work->images.checksum, boottime_ns, monotonic_ns);
 }
 
 static int run_phase(fj_work *work, const char *name, int64_t batches, double seconds) {

@@ -188,9 +188,20 @@ def test_a_run_of_seconds_ends_with_the_first_batch_behind_them(overlap: str) ->
     assert done.end["checksum"] == checksum(batches=3 + done.end["batches"])
 
 
+@pytest.mark.parametrize("path", ["scalar", "best"])
+@pytest.mark.parametrize(
+    "model", ["28x28x1:conv6k5,pool,conv16k5,pool,fc40,fc10", "12x12x3:conv8k3p1,conv9k3,pool,fc10"]
+)
+def test_a_round_begins_with_the_first_weights(model: str, path: str) -> None:
+    # The last batch of each run is the first of a round: what was learned before must leave no trace.
+    how: dict[str, object] = {"model": model, "precision": "fp32", "path": path, "samples": 1, "learning_rate": "0.1"}
+    assert checksum(**how, batches=9, round_batches=4) == checksum(**how, batches=1)
+    assert checksum(**how, batches=9, round_batches=0) != checksum(**how, batches=1)
+
+
 @pytest.mark.parametrize("precision", ["fp32", "int8"])
 def test_training_learns(precision: str) -> None:
-    end = ran(flags(precision=precision, batches=600, learning_rate="0.05", samples=20)).end
+    end = ran(flags(precision=precision, batches=600, learning_rate="0.05", samples=20, round_batches=0)).end
     assert end["loss"] < end["first_loss"] / 2
 
 
@@ -244,17 +255,23 @@ def test_a_batch_is_quantized_as_specified_and_the_link_copies_it(images: Path, 
     assert ran(flags(stage=stage, batches=2, data=images)).end["checksum"] == expected
 
 
+@pytest.mark.parametrize("round_batches", [0, 1, 4])
+@pytest.mark.parametrize("overlap", ["off", "on"])
 @pytest.mark.parametrize("rules", [Rules(), Rules(mu_conv=2, update="stochastic", seed=5)])
-def test_weights_after_a_run_are_those_of_the_library_on_the_same_batches(images: Path, rules: Rules) -> None:
+def test_weights_after_a_run_are_those_of_the_library_on_the_same_batches(
+    images: Path, rules: Rules, overlap: str, round_batches: int
+) -> None:
     with Network(TINY, "int8", 5) as network:
         network.init(rules.seed)
         for number in range(6):
+            if round_batches and number % round_batches == 0:
+                network.init(rules.seed)
             values, labels = batch_of(images, rules.seed, number)
             mantissas, exponent = mantissas_of(values)
             trained = network.train_int8(mantissas, exponent, labels, rules, step=number)
         expected = f"{network.checksum():016x}"
-    how = {"mu_conv": rules.mu_conv, "rounding": f"update={rules.update}", "seed": rules.seed}
-    end = ran(flags(batches=6, data=images, **how)).end
+    how = {"mu_conv": rules.mu_conv, "rounding": f"update={rules.update}", "seed": rules.seed, "overlap": overlap}
+    end = ran(flags(batches=6, data=images, round_batches=round_batches, **how)).end
     assert end["checksum"] == expected
     assert end["loss"] == pytest.approx(trained.loss, rel=1e-6)
 
