@@ -16,7 +16,7 @@ from scipy.stats import t as student
 
 from costmodel.design import UNKNOWNS, Design, design_of, predict, with_unknowns
 from costmodel.observation import Kind, Measured, Observation
-from costmodel.scenario import Scenario
+from costmodel.scenario import POOR_FIT, Scenario
 from costmodel.spans import Array
 
 _ABOUT = {
@@ -116,14 +116,15 @@ def calibrate(measured: Measured, base: Scenario) -> Calibration:
         )
         fitted.append(Fitted(name, _ABOUT[name], per, float(theta[place]), half, known, assumed))
     runs = (*_settling_runs(rows, base, theta, scale, null), *_deciding_runs(rows, base, theta, others))
+    poor = spread > _POOR
     return Calibration(
-        scenario=_scenario(theta, base, measured, fitted),
+        scenario=_scenario(theta, base, measured, fitted, poor=poor),
         fitted=tuple(fitted),
         open=_groups(null),
         runs=tuple(dict.fromkeys(runs)),
         rms_error_pct=float(100 * np.sqrt(np.mean((design.predict(theta) / design.observed_ms - 1) ** 2))),
         rows=len(rows),
-        poor=spread > _POOR,
+        poor=poor,
     )
 
 
@@ -290,7 +291,7 @@ def _deciding_runs(
     return ()
 
 
-def _scenario(theta: Array, base: Scenario, measured: Measured, fitted: Sequence[Fitted]) -> Scenario:
+def _scenario(theta: Array, base: Scenario, measured: Measured, fitted: Sequence[Fitted], *, poor: bool) -> Scenario:
     """Return the calibrated scenario at the largest measured batch size, each number with where it is from."""
     size = max(row.batch_size for row in measured.observations)
     found = with_unknowns(theta, base)
@@ -298,7 +299,7 @@ def _scenario(theta: Array, base: Scenario, measured: Measured, fitted: Sequence
     stage: dict[str, Any] = {name: float(value) * size for name, value in grows.items()}
     if base.quantize_on == "dsp":
         stage["quantize_dsp_ms"] = stage["quantize_ms"]
-    origin = {each.name: _origin(each) for each in fitted}
+    origin = {each.name: _origin(each, poor=poor) for each in fitted}
     origins = dict(base.origins) | {
         "title": "calibrated",
         "stage.reference_batch_size": "calibrated",
@@ -309,10 +310,6 @@ def _scenario(theta: Array, base: Scenario, measured: Measured, fitted: Sequence
         "link.bytes_per_s": origin["link"],
         "link.bytes_per_sample": "given" if base.link.bytes_per_sample else "not measured: 1 stands for the payload",
     }
-    open_ = [each.name for each in fitted if not each.known and each.name != "link round"]
-    assumed = [each.name for each in fitted if each.assumed]
-    doubts = [f"not identifiable, one of many that fit: {', '.join(open_)}"] if open_ else []
-    doubts += [f"if training is the longest stage: {', '.join(assumed)}"] if assumed else []
     return replace(
         found,
         name="calibrated",
@@ -321,13 +318,28 @@ def _scenario(theta: Array, base: Scenario, measured: Measured, fitted: Sequence
         model=measured.model,
         dataset=measured.dataset,
         printed_batch_ms=None,
-        doubts="; ".join(doubts),
+        doubts="; ".join(_doubts(fitted, poor=poor)),
         stage=replace(found.stage, reference_batch_size=size, **stage),
         origins=tuple(origins.items()),
     )
 
 
-def _origin(fitted: Fitted) -> str:
+def _doubts(fitted: Sequence[Fitted], *, poor: bool) -> list[str]:
+    """Return what is not known about the numbers, the worst first: the scenario carries it to every later use."""
+    open_ = [
+        f"{each.name} (taken to be 0)" if each.name == "link round" else each.name  # `calibrate` leaves it out then
+        for each in fitted
+        if not each.known
+    ]
+    assumed = [each.name for each in fitted if each.assumed]
+    doubts = [POOR_FIT] if poor else []
+    doubts += [f"not identifiable, one of many that fit: {', '.join(open_)}"] if open_ else []
+    doubts += [f"if training is the longest stage: {', '.join(assumed)}"] if assumed else []
+    return doubts
+
+
+def _origin(fitted: Fitted, *, poor: bool) -> str:
+    origin = "calibrated, a poor fit" if poor else "calibrated"
     if not fitted.known:
-        return "calibrated, not identifiable: one of many that fit"
-    return "calibrated, if training is the longest stage" if fitted.assumed else "calibrated"
+        return f"{origin}, not identifiable: one of many that fit"
+    return f"{origin}, if training is the longest stage" if fitted.assumed else origin

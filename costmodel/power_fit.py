@@ -57,7 +57,9 @@ def fit_power(measured: Measured, calibration: Calibration) -> PowerFit:
         half = quantile * error if free > 0 and known else None
         known = known and half is not None and half <= max(float(powers[place]), _SMALL_W)
         fitted.append(Fitted(name, _ABOUT[place], "W", float(powers[place]), half, known))
-    return PowerFit(_with_powers(scenario, fitted), tuple(fitted), tuple(_runs(measured, fitted)))
+    return PowerFit(
+        _with_powers(scenario, fitted, poor=calibration.poor), tuple(fitted), tuple(_runs(measured, fitted))
+    )
 
 
 def _equation(row: Observation, scenario: Scenario) -> tuple[list[float], float] | None:
@@ -76,11 +78,17 @@ def _equation(row: Observation, scenario: Scenario) -> tuple[list[float], float]
     return [row.time_ms, *busy], row.energy_mj
 
 
-def _with_powers(scenario: Scenario, fitted: list[Fitted]) -> Scenario:
-    """Return the scenario with the known powers; an active power is idle plus what was fitted, idle in the base."""
+def _with_powers(scenario: Scenario, fitted: list[Fitted], *, poor: bool) -> Scenario:
+    """Return the scenario with the known powers; its doubts name the others.
+
+    An active power is idle plus what was fitted, idle in the base.
+    """
     known: dict[str, Any] = {each.name.removeprefix("power."): each.value for each in fitted if each.known}
-    origins = dict(scenario.origins) | {f"power.{name}": "calibrated" for name in known}
-    return replace(scenario, power=replace(scenario.power, **known), origins=tuple(origins.items()))
+    origin = "calibrated, a poor fit" if poor else "calibrated"
+    origins = dict(scenario.origins) | {f"power.{name}": origin for name in known}
+    open_ = ", ".join(each.name for each in fitted if not each.known)
+    doubts = "; ".join(filter(None, (scenario.doubts, open_ and f"not identifiable, so not set: {open_}")))
+    return replace(scenario, doubts=doubts, power=replace(scenario.power, **known), origins=tuple(origins.items()))
 
 
 def _runs(measured: Measured, fitted: list[Fitted]) -> list[str]:

@@ -15,6 +15,7 @@ from costmodel.round import count_batches
 from costmodel.stages import Pipeline
 
 MOST_BATCHES = 10**6
+POOR_FIT = "a poor fit, far beyond the rows' own spread: the model does not hold for them, trust no number"  # a doubt
 
 
 def _p(default: Any, about: str, unit: str = "", low: float = 0.0, high: float = 1e9) -> Any:

@@ -305,6 +305,7 @@ def validate(
             compare(measured, base),
             f"Predicted by scenario {base.name}; it may have been made from these rows.",
         )
+        how += f" Doubts about it: {base.doubts}." if base.doubts else ""
     click.echo(
         printout([validation_table(measured, compared, how)], about("fedjoule pipeline validate"), form), nl=False
     )

@@ -7,6 +7,7 @@ import pandas as pd
 from costmodel.calibrate import Calibration
 from costmodel.observation import Measured
 from costmodel.power_fit import PowerFit
+from costmodel.scenario import POOR_FIT
 from costmodel.validate import Compared, error_summary
 from profiler.names import printable
 from reports.table import Cell, Column, Table, number, signed_percent
@@ -21,6 +22,8 @@ def calibration_table(measured: Measured, found: Calibration, power: PowerFit) -
         shown = number(each.value) if each.known else Cell("-", "faint")
         half = Cell("-", "faint") if each.half_width is None else number(each.half_width, 2)
         verdict = Cell("known", "good") if each.known else Cell("not identifiable", "warn")
+        if each.known and found.poor:
+            verdict = Cell("known, if the model holds", "warn", short="if it holds")
         if each.known and each.half_width is not None and each.half_width >= each.value:
             verdict = Cell("not told from 0", "warn")
         if each.assumed:
@@ -32,6 +35,7 @@ def calibration_table(measured: Measured, found: Calibration, power: PowerFit) -
                 "ci95_half_width": each.half_width,
                 "identifiable": each.known and not each.assumed,
                 "assumed": each.assumed,
+                "poor_fit": found.poor,
                 "about": each.about,
             }
         )
@@ -43,7 +47,7 @@ def calibration_table(measured: Measured, found: Calibration, power: PowerFit) -
             " 'overlap: off', spelt so."
         )
     if found.poor:
-        notes.append("A poor fit, far beyond the rows' own spread: the model does not hold for them; trust no number.")
+        notes.append(f"{POOR_FIT.capitalize()}.")
     if any(each.assumed for each in found.fitted):
         notes.append("The rows fit as well when stages change roles; training was taken to be the longest stage.")
     runs = [*found.runs, *power.runs]

@@ -6,7 +6,7 @@ import pandas as pd
 
 from costmodel.energy import Energy, energy, saving_j
 from costmodel.engine import Answer, Estimate, Timing
-from costmodel.scenario import Scenario
+from costmodel.scenario import POOR_FIT, Scenario
 from fl_sim.pipelined import PipelinedRun, why_no_hours
 from profiler.columns import PLAUSIBLE_POWER_W
 from reports.pipeline.verdict import AGREES, contradicted, percent, verdict_line
@@ -19,6 +19,8 @@ _WILD_CV = 0.5
 def mode_of(scenario: Scenario) -> str:
     """Return the mode of everything computed from a scenario."""
     doubted = ", partly not identifiable" if scenario.doubts else ""
+    if scenario.doubts.startswith(POOR_FIT):
+        doubted = ", a poor fit"
     if not _from_paper(scenario, "title"):
         return f"your scenario{doubted}" + (", inputs changed" if _changed(scenario) else "")
     letter = scenario.name.rpartition("_")[2]

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,12 +15,16 @@ from costmodel.design import UNKNOWNS, predict
 from costmodel.energy import energy
 from costmodel.observation import Measured, Observation, measured_of
 from costmodel.power_fit import fit_power
-from costmodel.scenario import Clock, Link, Power, Scenario, StageTimes, pipeline_of
+from costmodel.scenario import POOR_FIT, Clock, Link, Power, Scenario, StageTimes, pipeline_of
+from costmodel.scenario_file import parse_scenario, to_toml
 from costmodel.simulate import simulate
 from costmodel.stages import STAGES
 from costmodel.validate import cross_validate, error_summary, validate
 from profiler.sheet import TableError
 from profiler.table import check_table
+from reports.pipeline.fit import calibration_table
+from reports.pipeline.summary import mode_of
+from tests.conftest import Run
 
 TRUTH = Scenario(
     batch_size=64,
@@ -237,6 +242,63 @@ def test_rows_that_no_pipeline_makes_are_called_a_poor_fit() -> None:
     frame.loc[frame["conditions"].fillna("").str.startswith("overlap: on"), "time_ms"] *= 2.5
     assert calibrate(measured_of(frame, "phone.csv"), BASE).poor
     assert not calibrate(measured_of(table(alone=EVERYTHING), "phone.csv"), BASE).poor
+
+
+def contradictory() -> Measured:
+    """Return rows with energies in which overlap makes training slower than no overlap, as no pipeline does."""
+    frame = table(alone=EVERYTHING, energies=True, idle=True)
+    frame.loc[frame["conditions"].fillna("").str.startswith("overlap: on"), "time_ms"] *= 2.5
+    return measured_of(frame, "phone.csv")
+
+
+def verdicts(measured: Measured) -> dict[str, str]:
+    found = calibrate(measured, BASE)
+    printed = calibration_table(measured, found, fit_power(measured, found))
+    return {row[0].text: row[4].text for row in printed.rows}
+
+
+def test_a_poor_fit_is_doubted_wherever_its_scenario_is_used() -> None:
+    measured = contradictory()
+    written = to_toml(fit_power(measured, calibrate(measured, BASE)).scenario)
+    again = parse_scenario(written.encode(), "my_phone.toml")
+    assert again.doubts.startswith(POOR_FIT)
+    assert mode_of(again) == "your scenario, a poor fit"
+    assert "(calibrated, a poor fit)" in next(line for line in written.splitlines() if line.startswith("train_ms"))
+    good = measured_of(table(alone=EVERYTHING, energies=True, idle=True), "phone.csv")
+    assert fit_power(good, calibrate(good, BASE)).scenario.doubts == ""
+
+
+def test_the_commands_say_that_a_scenario_is_a_poor_fit(fedjoule: Run, tmp_path: Path) -> None:
+    frame = table(alone=EVERYTHING)
+    frame.loc[frame["conditions"].fillna("").str.startswith("overlap: on"), "time_ms"] *= 2.5
+    frame.to_csv(tmp_path / "m.csv", index=False)
+    rows, made = ("--measurements", tmp_path / "m.csv"), tmp_path / "fit.toml"
+    done = fedjoule("pipeline", "calibrate", *rows, "--out", made)
+    assert (done.returncode, done.stderr) == (0, "")
+    for use in (("--scenario", made), ("validate", *rows, "--scenario", made)):
+        assert POOR_FIT in " ".join(fedjoule("pipeline", *use).stdout.split()), use
+    assert "mode: your scenario, a poor fit" in fedjoule("pipeline", "--scenario", made, "--sweep", "epochs=1,2").stdout
+
+
+def test_no_number_of_a_poor_fit_is_called_known() -> None:
+    poor = verdicts(contradictory())
+    assert {poor["sample"], poor["quantize"], poor["power.base_w"]} == {"known, if the model holds"}
+    assert "known" not in poor.values()
+    assert verdicts(measured_of(table(alone=EVERYTHING), "phone.csv"))["sample"] == "known"
+
+
+def test_everything_that_is_not_identifiable_is_named_in_the_doubts() -> None:
+    sweep = measured_of(table(energies=True), "phone.csv")
+    found = calibrate(sweep, BASE)
+    power = fit_power(sweep, found)
+    unknown = [each.name for each in (*found.fitted, *power.fitted) if not each.known]
+    assert {"link round", "power.cpu_active_w"} <= set(unknown)
+    doubts = power.scenario.doubts
+    for name in unknown:
+        assert name in doubts, name
+    assert "link round (taken to be 0)" in doubts
+    assert power.scenario.link.round_ms == 0
+    assert parse_scenario(to_toml(power.scenario).encode(), "my_phone.toml").doubts == doubts
 
 
 def test_the_calibrated_scenario_predicts_what_it_was_made_from_and_what_it_was_not() -> None:
