@@ -122,7 +122,9 @@ def test_an_interrupted_campaign_is_resumed_and_loses_nothing(
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=60)
     assert process.returncode == 1, said
-    assert f"fedjoule profile resume {out}" in said
+    assert "what runs on the device goes on to its end" in said
+    assert f"to collect it and go on: fedjoule profile resume {out}\n" in said
+    assert f"to stop it and put everything back: fedjoule profile restore {out}\n" in said
     assert not out.exists()
     again = fedjoule("profile", "--device", demo.address, "--plan", plan, "-o", out)
     assert is_one_line(again, "holds a campaign", "resume"), again.stderr
@@ -167,6 +169,21 @@ def test_an_interrupted_campaign_is_resumed_and_loses_nothing(
         ),
         (["profile", "--device", "local", "-o", "a.csv", "--root-write", "/etc/passwd=x"], ["no change that can be"]),
         (["profile", "--device", "local", "-o", "a.csv", "--root-write", "x"], ["PATH=VALUE"]),
+        (
+            ["profile", "--device", "local", "-o", "a.csv", "--models", "28x28x1:conv20k5,pool,conv50k5,pool,fc62"],
+            ["--models '28x28x1:conv20k5'", "'-' between its parts", "28x28x1-conv20k5-pool"],
+        ),
+        (
+            ["profile", "--device", "local", "-o", "a.csv", "--models", "lenet6", "--batch-sizes", "5"],
+            ["--models 'lenet6'", "lenet5, vgg11, vgg16 or a description"],
+        ),
+        (
+            ["profile", "--device", "local", "-o", "a.csv", "--precisions", "int4"],
+            ["--precisions int4", "fp32 or int8"],
+        ),
+        (["profile", "--device", "local", "-o", "a.csv", "--batch-sizes", "70000"], ["--batch-sizes 70000", "65536"]),
+        (["profile", "--device", "local", "-o", "a.csv", "--cpus", "f" * 64], ["--cpus ffff", "does not have"]),
+        (["profile", "--device", "local", "-o", "a.csv", "--cpus", "0"], ["--cpus 0", "no core"]),
         (["profile", "resume", "absent.csv"], ["holds no campaign"]),
         (["profile", "restore", "absent.csv"], ["holds no campaign"]),
         (["profile", "table", "absent.csv"], ["holds no campaign"]),
@@ -207,6 +224,17 @@ batch_size = 4
     deaf = fedjoule(*words, "--processors", "cpu,dsp", "--precisions", "int8")
     assert is_one_line(deaf, "has no {processor}", "under several names"), deaf.stderr
     assert is_one_line(fedjoule(*words, "--plan", "pipeline"), "has no {batch_size}")
+
+
+def test_cores_that_are_not_there_are_refused_for_programs_of_the_users_own(
+    fedjoule: Any, demo: Demo, plan: Path, tmp_path: Path
+) -> None:
+    words = ("profile", "--device", demo.address, "--plan", plan, "-o", tmp_path / "a.csv", "--preview")
+    far = "1" + 50 * "0"  # core 200
+    assert is_one_line(fedjoule(*words, "--cpus", far), "--cpus 1000", "does not have (200)")
+    plan.write_text(PLAN.replace("[plan]", f'[plan]\ncpus = "{far}"'))
+    assert is_one_line(fedjoule(*words), "plan, cpus 1000", "does not have (200)")
+    assert fedjoule(*words, "--cpus", "1").returncode == 0
 
 
 def test_every_code_and_flag_is_documented() -> None:

@@ -20,7 +20,7 @@ from profiler.campaign.plan_file import DEMO, PLANS, Template
 from profiler.campaign.record import Record
 from profiler.campaign.rows import KEEPS, Keep, Kind, rows_of
 from profiler.campaign.session import Session
-from profiler.campaign.trainer import trainer_of
+from profiler.campaign.trainer import refuse_absent_cores, refuse_pieces, trainer_of
 from profiler.names import printable
 from profiler.power.gauge import Override
 from profiler.sheet import read_bytes
@@ -59,12 +59,17 @@ def begin(options: Mapping[str, Any], choices: Choices, plan_of: Callable[[Templ
         message = f"{printable(out, 200)} is there already; choose another -o, or move it away"
         raise ValueError(message)
     own = options["workload"] is not None or options["plan"] not in PLANS
+    if not own:
+        refuse_pieces(options["models"])
     plan = plan_of(None if own else DEMO)  # what is wrong with the options is told before a device is asked
     try:
         with Session(lambda: open_transport(options["device"]), on_lost=_lost) as session, Journal(folder) as journal:
+            if plan.cpus or not own:
+                device = session.probe()
+                refuse_absent_cores(plan.cpus, device.cores, "plan, cpus" if options["cpus"] is None else "--cpus")
             if not own:
                 with building() as tell:
-                    trainer = trainer_of(session.probe(), options["processors"], options["threads"], tell)
+                    trainer = trainer_of(device, plan.workloads, options["processors"], options["threads"], tell)
                 plan = plan_of(trainer)
             return _begun(session, plan, choices, options, folder, journal)
     finally:
@@ -143,7 +148,9 @@ def _run(
         raise LinkLost(message) from error
     except KeyboardInterrupt:
         click.echo(
-            f"fedjoule: interrupted; finished measurements are kept, go on with: fedjoule profile resume {out}",
+            "fedjoule: interrupted; finished measurements are kept, and what runs on the device goes on to its end\n"
+            f"  to collect it and go on: fedjoule profile resume {out}\n"
+            f"  to stop it and put everything back: fedjoule profile restore {out}",
             err=True,
         )
         return False
