@@ -238,7 +238,7 @@ def _run(words: Sequence[str], folder: Path, variables: dict[str, str], recipe: 
             while True:
                 passed_s = time.monotonic() - begun_s
                 if tell:
-                    tell(f"building {recipe.what}, the first time takes about a minute ... {passed_s:.0f} s")
+                    tell(f"building {recipe.what}, once, about a minute ... {passed_s:.0f} s")
                 if passed_s > _LONGEST_S:
                     message = f"building {recipe.what} did not end within {_LONGEST_S:.0f} s; is this machine busy?"
                     raise ValueError(message)

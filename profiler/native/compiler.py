@@ -56,13 +56,13 @@ def find_compiler(chosen: str | Path | None = None) -> Compiler:
     Raises CompilerMissing if there is none, and ValueError if the chosen one is none.
     """
     if chosen is not None:
-        return _chosen(Path(chosen))
+        return _chosen(Path(chosen), "--compiler", "give clang of an NDK, or its folder")
     zig = _zig()
     if zig is not None:
         return _asked("zig", str(zig))
     ndk = os.environ.get("ANDROID_NDK_HOME", "")
     if ndk:
-        return _chosen(Path(ndk))
+        return _chosen(Path(ndk), "ANDROID_NDK_HOME", f"set it to the folder of an NDK, or {_INSTALL}")
     message = f"ziglang is not installed, and nothing is built without a compiler; {_INSTALL}"
     raise CompilerMissing(message)
 
@@ -105,18 +105,23 @@ def _zig() -> Path | None:
     return path if path.is_file() else None
 
 
-def _chosen(path: Path) -> Compiler:
+def _chosen(path: Path, whose: str, instead: str) -> Compiler:
+    """Return the compiler in a path; ``whose`` setting that is stands in the errors, and what to do ``instead``."""
     if path.is_dir():
         found = sorted(path.glob(_NDK_CLANG))
         if not found:
-            message = f"--compiler {printable(path, 200)}: no Android NDK there (it has no {_NDK_CLANG})"
+            message = f"{whose} {printable(path, 200)}: no Android NDK there (it has no {_NDK_CLANG}); {instead}"
             raise ValueError(message)
         path = found[0]
     where = shutil.which(path)
     if where is None:
-        message = f"--compiler {printable(path, 200)}: no program that can be run; give clang of an NDK, or its folder"
+        message = f"{whose} {printable(path, 200)}: no program that can be run; {instead}"
         raise ValueError(message)
-    return _asked("zig" if path.name.startswith("zig") else "ndk", str(Path(where).absolute()))
+    try:
+        return _asked("zig" if path.name.startswith("zig") else "ndk", str(Path(where).absolute()))
+    except ValueError as error:
+        message = f"{whose} {error}; {instead}"
+        raise ValueError(message) from error
 
 
 def _asked(kind: Literal["zig", "ndk", "host"], path: str) -> Compiler:
@@ -125,7 +130,7 @@ def _asked(kind: Literal["zig", "ndk", "host"], path: str) -> Compiler:
     try:
         done = subprocess.run(words, capture_output=True, check=False, timeout=60, env=_plain())
     except (OSError, subprocess.TimeoutExpired) as error:
-        message = f"{printable(path, 200)} cannot be run ({printable(error, 200)}); choose another --compiler"
+        message = f"{printable(path, 200)} cannot be run ({printable(error, 200)})"
         raise ValueError(message) from error
     said = printable(next(_lines(done.stdout), ""), 120)
     if done.returncode != 0 or not said:

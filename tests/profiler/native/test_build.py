@@ -10,14 +10,17 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from profiler.native import build
 from profiler.native.build import LIBRARY, built, built_library, cache_folder
 from profiler.native.compiler import Compiler, CompilerMissing, find_compiler
-from profiler.native.target import TARGETS
+from profiler.native.target import LIBRARIES, TARGETS, Target
 
 PHONE = TARGETS["aarch64-android"]
 BUILD = """
@@ -185,8 +188,32 @@ def test_an_interrupted_build_ends_its_compiler(cache: Path, sources: Path, acto
 def test_progress_is_one_line_with_seconds(sources: Path, actor: Callable[..., Any]) -> None:
     lines: list[str] = []
     built("runner", PHONE, find_compiler(actor(more="sleep 1.2").path), lines.append, sources=sources)
-    assert lines[0] == "building runner for aarch64-android, the first time takes about a minute ... 0 s"
+    assert lines[0] == "building runner for aarch64-android, once, about a minute ... 0 s"
     assert lines[-1].endswith("... 1 s")
+
+
+@pytest.mark.usefixtures("cache")
+@pytest.mark.parametrize(
+    "target", [*TARGETS.values(), *LIBRARIES.values()], ids=lambda target: f"{target.kind}-{target.name}"
+)
+def test_progress_fits_a_terminal_of_80_columns_for_every_target_to_the_last_second(
+    target: Target, sources: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The compiler only waits, and the clock jumps to the last second that a build may take."""
+    lines: list[str] = []
+    now_s = [0.0]
+    sleeper = Compiler("zig", ("/bin/sh", "-c", "sleep 60"), "zig that sleeps")
+
+    def tell(line: str) -> None:
+        lines.append(line)
+        now_s[0] += 899.6
+
+    monkeypatch.setattr(build, "time", SimpleNamespace(monotonic=lambda: now_s[0]))
+    make = built_library if target.kind == "library" else partial(built, "sampler")
+    with pytest.raises(ValueError, match="did not end within 900 s"):
+        make(target, sleeper, tell, sources=sources)
+    assert [line.rpartition(" ... ")[2] for line in lines][:2] == ["0 s", "900 s"]
+    assert max(map(len, lines)) < 80
 
 
 def test_a_failing_source_says_its_first_errors(cache: Path, sources: Path) -> None:

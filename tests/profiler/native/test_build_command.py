@@ -31,8 +31,8 @@ def test_it_says_where_it_is_how_large_and_its_hash(fedjoule: Run, actor: Callab
         assert lines[3 * number + 2] == f"  sha256 {hashlib.sha256(path.read_bytes()).hexdigest()}"
         assert os.access(path, os.X_OK)
     assert done.stderr.splitlines() == [
-        "building runner for aarch64-android, the first time takes about a minute",
-        "building sampler for aarch64-android, the first time takes about a minute",
+        "building runner for aarch64-android, once, about a minute",
+        "building sampler for aarch64-android, once, about a minute",
     ]
 
 

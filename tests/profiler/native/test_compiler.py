@@ -79,6 +79,29 @@ def test_a_chosen_compiler_that_is_none_is_refused(tmp_path: Path, actor: Callab
         find_compiler(broken)
 
 
+@pytest.mark.usefixtures("without_zig")
+@pytest.mark.parametrize(
+    ("made", "why"),
+    [("folder", "no Android NDK there"), ("", "no program that can be run"), ("script", "does not say its version")],
+)
+def test_a_bad_ndk_of_the_environment_is_named_as_that(
+    made: str, why: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "ndk"
+    if made == "folder":
+        path.mkdir()
+    elif made:
+        path.write_text("#!/bin/sh\nexit 3\n")
+        path.chmod(0o755)
+    monkeypatch.setenv("ANDROID_NDK_HOME", str(path))
+    with pytest.raises(ValueError, match=why) as raised:
+        find_compiler()
+    said = str(raised.value)
+    assert said.startswith(f"ANDROID_NDK_HOME {path}")
+    assert said.endswith("set it to the folder of an NDK, or pip install 'fedjoule[profile]'")
+    assert "--compiler" not in said
+
+
 def test_a_version_cannot_reach_the_terminal(actor: Callable[..., Any]) -> None:
     assert find_compiler(actor(version="clang \x1b[31m18").path).version == "clang ?[31m18"
 
