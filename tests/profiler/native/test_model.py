@@ -72,6 +72,8 @@ def said_by_python(text: str, classes: int = 0) -> str | None:
 @example(text="28x28x1-conv3k5p5-fc1")
 @example(text="28x28x1-conv3k5p4-pool")
 @example(text="2x2x1-conv1k1-pool-pool-fc1")
+@example(text="8x8x1-conv1k1-pool-pool-fc1")
+@example(text="8x8x1-conv1k1-pool-conv1k1-pool-fc1")
 @example(text="3x3x1-conv1k3-pool-fc1")
 @example(text="lenet6")
 @example(text="VGG16")
@@ -113,7 +115,10 @@ def small_models(draw: st.DrawFn) -> str:
 
 
 @given(text=small_models(), more=st.integers(-1, 1))
-@example(text="364x365x1-fc2", more=0)
+@example(text="136x979x1-fc2", more=0)
+@example(text="155x859x1-fc2", more=0)
+@example(text="136x979x1-conv1k1-fc2", more=0)
+@example(text="155x859x1-conv1k1-fc2", more=0)
 @example(text="2x2x1-conv33286k2-fc1", more=0)
 @example(text="2x2x1-conv33287k2p1-fc1", more=0)
 def test_c_and_python_agree_on_the_largest_int8_batch(text: str, more: int) -> None:
