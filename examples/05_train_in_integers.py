@@ -1,4 +1,4 @@
-"""Train LeNet-5 in INT8, with integer arithmetic only, on ten patterns with noise. The result is the same everywhere."""
+"""Train LeNet-5 in INT8, with integer arithmetic only, on ten noisy patterns. The result is the same everywhere."""
 
 import numpy as np
 

@@ -85,6 +85,7 @@ def analyse(situation: Situation, raw: Mapping[str, bytes]) -> Record:
     if energy is not None:
         flags += [flag for flag in energy.flags if not (_is_host(situation) and flag.code == "implausible_power")]
     flags += _state_flags(situation, phases, samples, gauge, reading, latency)
+    flags += _busy_flags(reading)
     flags += _time_flags(phases, reading, situation.lengths.seconds)
     verdict = "valid" if not flags else "doubtful" if is_valid(tuple(flags)) else "invalid"
     timing = _timing(reading, latency)
@@ -117,6 +118,17 @@ def analyse(situation: Situation, raw: Mapping[str, bytes]) -> Record:
         "summary": _summary(timing, power, verdict, flags),
         "raw": {name: hashlib.sha256(content).hexdigest() for name, content in sorted(raw.items())},
     }
+
+
+_WAITED = 0.10
+
+
+def _busy_flags(reading: Reading | None) -> list[Flag]:
+    """Return a doubt about a run that waited for a core: its times are of this device and of something else."""
+    waited = reading.waited if reading is not None else None
+    if waited is None or waited <= _WAITED:
+        return []
+    return [Flag("busy", "doubt", f"the program waited for a core for {waited:.0%} of the run; stop what else runs")]
 
 
 def _phases(raw: Mapping[str, bytes], flags: list[Flag]) -> Phases | None:

@@ -81,6 +81,7 @@ def read(workload: Workload, lines: Lines, files: Mapping[str, bytes]) -> Readin
         parts_ms=_parts(record.parts[measured], counts),
         run_window_s=_window(record, run),
         suspended_s=_suspended(record),
+        waited=_waited(record, run),
         startup_ms=_startup(record),
         checksum=printable(record.end["checksum"], 200) if record.end and "checksum" in record.end else None,
         path=printable(hello["path"], 40) if isinstance(hello.get("path"), str) else None,
@@ -224,6 +225,12 @@ def _window(record: _Record, run: list[tuple[int, int]]) -> tuple[float, float] 
     if before_ns is None:
         return None
     return (run[0][0] + before_ns) / 1e9, (run[-1][1] + (before_ns if after_ns is None else after_ns)) / 1e9
+
+
+def _waited(record: _Record, run: list[tuple[int, int]]) -> float | None:
+    """Return the share of the run in which the program was ready to run and was not let."""
+    waited_ns, took_ns = _ns(record.end, "waited_ns"), run[-1][1] - run[0][0]
+    return None if waited_ns is None or took_ns <= 0 else min(waited_ns / took_ns, 1.0)
 
 
 def _startup(record: _Record) -> float | None:

@@ -19,6 +19,8 @@ ACCELERATORS = ("dsp", "npu", "gpu")
 class Reading:
     """The batches of one run, without warm-up. None is what the output does not say.
 
+    ``waited`` is the share of the run in which the program was ready and others had its core.
+
     ``batch_ms`` is there if every batch was timed alone; ``block_ms`` is the mean of each printed block of batches,
     and ``mean_error_ms`` what blocks say of the mean's standard error.
     ``warmup_ms`` is the mean of a warm-up batch. ``run_window_s`` is on CLOCK_BOOTTIME. ``path`` names the
@@ -38,6 +40,7 @@ class Reading:
     parts_ms: Mapping[str, Array | float] = field(default_factory=dict)
     run_window_s: tuple[float, float] | None = None
     suspended_s: float | None = None
+    waited: float | None = None
     samples_per_batch: float | None = None
     accuracy: float | None = None
     loss: float | None = None

@@ -29,6 +29,7 @@ typedef struct {
     fj_slot host[FJ_SLOTS], device[FJ_SLOTS];
     uint64_t number; /* of the next batch, from 0 with the warm-up */
     float first_loss, last_loss;
+    int64_t waited_ns; /* of the run; -1 where it is not known */
     fj_log *log;
     fj_watch *watch;
 } fj_work;

@@ -108,3 +108,12 @@ int fj_frequencies_compare(const fj_frequencies *before, const fj_frequencies *a
     }
     return used > 0;
 }
+
+int64_t fj_cores_waited_ns(void) {
+    unsigned long long ran_ns, waited_ns;
+    FILE *file = fopen("/proc/thread-self/schedstat", "re");
+    if (!file) return -1;
+    int found = fscanf(file, "%llu %llu", &ran_ns, &waited_ns);
+    fclose(file);
+    return found == 2 && waited_ns <= INT64_MAX ? (int64_t)waited_ns : -1;
+}

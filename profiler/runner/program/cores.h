@@ -3,6 +3,7 @@
 #define FJ_CORES_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 #define FJ_MOST_CORES 1024
 
@@ -33,5 +34,8 @@ void fj_frequencies_read(fj_frequencies *frequencies, const fj_cores *cores);
 
 /* Writes which cores changed by more than a twentieth; returns 0 if none did. */
 int fj_frequencies_compare(const fj_frequencies *before, const fj_frequencies *after, char *text, size_t bytes);
+
+/* Nanoseconds in which the calling thread was ready and others had its core; -1 where the system does not say. */
+int64_t fj_cores_waited_ns(void);
 
 #endif

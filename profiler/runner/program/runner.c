@@ -148,7 +148,7 @@ static int run_phase(fj_work *work, const char *name, int64_t batches, double se
 
 /* What the run leaves: a checksum of the weights, or of what a stage alone made last, and the first and last loss. */
 static void say_end(fj_work *work, int rc) {
-    char sum[60] = "", losses[80] = "", more[160];
+    char sum[60] = "", losses[80] = "", waited[40] = "", more[200];
     int stage = work->arguments->stage;
     const fj_slot *slots = stage == FJ_TRANSFER ? work->device : work->host;
     uint64_t last = work->number - 1;
@@ -161,7 +161,8 @@ static void say_end(fj_work *work, int rc) {
                  (double)work->last_loss);
     else if (work->network)
         fj_log_line(work->log, "{\"kind\":\"note\",\"what\":\"the loss is not finite; lower --learning-rate\"}");
-    snprintf(more, sizeof more, "%s%s", sum, losses);
+    if (work->waited_ns >= 0) snprintf(waited, sizeof waited, ",\"waited_ns\":%" PRId64, work->waited_ns);
+    snprintf(more, sizeof more, "%s%s%s", sum, losses, waited);
     fj_log_end(work->log, rc, more);
 }
 
@@ -174,7 +175,10 @@ static int measure(fj_work *work) {
     if (arguments->cores.count) fj_cores_pin(&arguments->cores, 0, 1);
     if (arguments->warmup) rc = run_phase(work, "warmup", arguments->warmup, 0.0);
     fj_frequencies_read(&before, &arguments->cores);
+    int64_t waited_ns = fj_cores_waited_ns();
+    work->waited_ns = -1;
     if (!rc) rc = run_phase(work, "run", arguments->batches, arguments->seconds);
+    if (waited_ns >= 0) work->waited_ns = fj_cores_waited_ns() - waited_ns;
     fj_frequencies_read(&after, &arguments->cores);
     if (fj_frequencies_compare(&before, &after, changes, sizeof changes))
         fj_log_line(work->log, "{\"kind\":\"note\",\"what\":\"frequency changed: %s\"}", changes);

@@ -214,3 +214,12 @@ def test_blocks_say_how_far_the_mean_may_be_off() -> None:
     assert equal.mean_error_ms == pytest.approx(np.std([5.0, 7.0, 6.0], ddof=1) / np.sqrt(3))
     assert of_blocks(np.array([10.0]), np.array([2])).mean_error_ms is None
     assert of_blocks(np.array([10.0, 14.0]), np.array([1, 1])).mean_error_ms is None, "batches have their own"
+
+
+@pytest.mark.parametrize(("waited_ns", "share"), [(0, 0), (10_000_000, 0.25), (10**12, 1), (None, None), (-5, None)])
+def test_what_the_program_waited_for_a_core_is_a_share_of_the_run(
+    waited_ns: int | None, share: float | None, read: Callable[..., Reading]
+) -> None:
+    end = {} if waited_ns is None else {"waited_ns": waited_ns}
+    reading = read([(1000, 1010), (1010, 1040)], end=end)
+    assert reading.waited == (None if share is None else pytest.approx(share))
