@@ -106,10 +106,12 @@ static int make_conv(fj_float_layer *at, size_t batch) {
     at->cells = s->out_h * s->out_w, at->places = s->pool ? 4 * at->cells : at->cells;
     at->width = at->kernels->width(s->out_c), at->back_width = at->kernels->width(s->in_c);
     at->winner = s->pool ? calloc(batch * (size_t)at->cells + 1, (size_t)at->channels) : NULL;
-    at->weights = fj_float_array(weights_of(at));
-    if (!make_input(at, batch) || (s->pool && !at->winner) || !at->weights) return 0;
+    if (!make_input(at, batch) || (s->pool && !at->winner)) return 0;
     at->sparse = s->pool && (size_t)at->span * (size_t)s->out_c * sizeof(float) <= FJ_NEAR;
-    return at->sparse ? make_sparse(at, batch) : make_dense(at, batch);
+    if (!(at->sparse ? make_sparse(at, batch) : make_dense(at, batch))) return 0;
+    if (at->winograd) return 1;
+    at->weights = fj_float_array(weights_of(at));
+    return at->weights != NULL;
 }
 
 static int make_full(fj_float_layer *at, size_t batch) {
@@ -166,9 +168,13 @@ size_t fj_float_layer_scratch(const fj_float_layer *at) {
     return flipped > packed ? flipped : packed;
 }
 
-/* Where weight `i` of output `o` is. */
-static size_t place_of(const fj_float_layer *at, int o, size_t i) {
-    if (at->shape.kind == FJ_FC) return (size_t)o * at->row + i;
+/* Weight `i` of output `o` as rows of whole vectors, and as blocks. */
+static size_t in_rows(const fj_float_layer *at, int o, size_t i) {
+    size_t run = (size_t)at->run, row = i / run * (size_t)at->shape.out_c + (size_t)o;
+    return row * (size_t)at->span + i % run;
+}
+
+static size_t in_blocks(const fj_float_layer *at, int o, size_t i) {
     int first = o / at->width * at->width; /* of its block; the last block may be narrower */
     int width = at->channels - first < at->width ? at->channels - first : at->width;
     return (size_t)first * fj_fan_in(&at->shape) + i * (size_t)width + (size_t)(o - first);
@@ -176,26 +182,31 @@ static size_t place_of(const fj_float_layer *at, int o, size_t i) {
 
 void fj_float_layer_set(fj_float_layer *at, const float *weights) {
     size_t fan_in = fj_fan_in(&at->shape);
-    for (int o = 0; o < at->shape.out_c; o++)
-        for (size_t i = 0; i < fan_in; i++) at->weights[place_of(at, o, i)] = *weights++;
-    for (int row = 0; at->sparse && row < at->rows; row++)
-        for (int o = 0; o < at->shape.out_c; o++)
-            for (int k = 0; k < at->run; k++)
-                at->spread[(size_t)(row * at->shape.out_c + o) * (size_t)at->span + (size_t)k] =
-                    at->weights[place_of(at, o, (size_t)(row * at->run + k))];
+    for (int o = 0; o < at->shape.out_c; o++) {
+        for (size_t i = 0; i < fan_in; i++, weights++) {
+            if (at->shape.kind == FJ_FC) at->weights[(size_t)o * at->row + i] = *weights;
+            else if (at->weights) at->weights[in_blocks(at, o, i)] = *weights;
+            if (at->spread) at->spread[in_rows(at, o, i)] = *weights;
+        }
+    }
     if (at->learns_bias) memcpy(at->bias, weights, (size_t)at->shape.out_c * sizeof *weights);
 }
 
 int fj_float_layer_regions(fj_float_layer *at, fj_region *regions) {
-    regions[0] = (fj_region){at->weights, weights_of(at) * sizeof *at->weights};
-    regions[1] = (fj_region){at->bias, (size_t)at->channels * sizeof *at->bias};
-    regions[2] = (fj_region){at->spread, at->sparse ? spread_of(at) * sizeof *at->spread : 0};
-    return at->sparse ? 3 : 2;
+    int count = 0;
+    regions[count++] = (fj_region){at->bias, (size_t)at->channels * sizeof *at->bias};
+    if (at->weights) regions[count++] = (fj_region){at->weights, weights_of(at) * sizeof *at->weights};
+    if (at->spread) regions[count++] = (fj_region){at->spread, spread_of(at) * sizeof *at->spread};
+    return count;
 }
 
 void fj_float_layer_get(const fj_float_layer *at, float *weights) {
     size_t fan_in = fj_fan_in(&at->shape);
-    for (int o = 0; o < at->shape.out_c; o++)
-        for (size_t i = 0; i < fan_in; i++) *weights++ = at->weights[place_of(at, o, i)];
+    for (int o = 0; o < at->shape.out_c; o++) {
+        for (size_t i = 0; i < fan_in; i++) {
+            if (at->spread) *weights++ = at->spread[in_rows(at, o, i)];
+            else *weights++ = at->weights[at->shape.kind == FJ_FC ? (size_t)o * at->row + i : in_blocks(at, o, i)];
+        }
+    }
     if (at->learns_bias) memcpy(weights, at->bias, (size_t)at->shape.out_c * sizeof *weights);
 }

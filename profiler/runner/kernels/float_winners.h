@@ -182,13 +182,13 @@ INLINE void learn_cells(const Cells *of, Winners *winners, int32_t *list, float 
     }
 }
 
-/* Off both copies of the weights of a group of channels; the packed one gets them block by block. */
+/* Off both copies of the weights of a group of channels; the packed one, if there is one, gets them block by block. */
 INLINE void learn_group(const fj_float_layer *at, int first, int outs, int width, const float *gradient) {
     size_t fan_in = fj_fan_in(&at->shape);
     for (int row = 0; row < at->rows; row++, gradient += width * at->span) {
         float *w = at->spread + (size_t)(row * at->shape.out_c + first) * (size_t)at->span;
         for (int k = 0; k < outs * at->span; k += LANES) store(w + k, load(w + k) - at->rate * load(gradient + k));
-        for (int o = first; o < first + outs; w += LANES * at->span, o += LANES) {
+        for (int o = first; o < first + outs && !at->winograd; w += LANES * at->span, o += LANES) {
             int block = o / at->width * at->width, left = first + outs - o;
             int block_width = at->channels - block < at->width ? at->channels - block : at->width;
             turn(at->weights + (size_t)block * fan_in + (size_t)(row * at->run * block_width + o - block), block_width,

@@ -5,33 +5,47 @@
 #define POINTS 8
 #define OUTPUTS 4
 
+/* Five taps of a vector of channels, `tap` floats apart, as weights at the points. */
+INLINE void at_points(const float *from, size_t tap, float *to, size_t point) {
+    Vec g[5];
+    UNROLL
+    for (int i = 0; i < 5; i++) g[i] = load(from + (size_t)i * tap);
+    Vec even = g[0] + g[2] + g[4], odd = g[1] + g[3];
+    Vec even_2 = g[0] + 4.0f * g[2] + 16.0f * g[4], odd_2 = 2.0f * g[1] + 8.0f * g[3];
+    Vec even_half = g[0] + 0.25f * g[2] + 0.0625f * g[4], odd_half = 0.5f * g[1] + 0.125f * g[3];
+    Vec at_point[POINTS] = {g[0],
+                            (-2.0f / 9.0f) * (even + odd),
+                            (-2.0f / 9.0f) * (even - odd),
+                            (1.0f / 90.0f) * (even_2 + odd_2),
+                            (1.0f / 90.0f) * (even_2 - odd_2),
+                            (32.0f / 45.0f) * (even_half + odd_half),
+                            (32.0f / 45.0f) * (even_half - odd_half),
+                            g[4]};
+    UNROLL
+    for (int i = 0; i < POINTS; i++) store(to + (size_t)i * point, at_point[i]);
+}
+
+/* The last few channels are left to products of runs. */
+INLINE int few(const fj_float_layer *at, int first) {
+    return at->shape.out_c - first <= LANES / 4;
+}
+
 /* The weights of a block of channels at the points: point, ky, input channel, channel of the block. */
 static void winograd_weights(void *context, int task, int thread) {
     const fj_float_layer *at = context;
     int first = task * at->width, width = at->channels - first < at->width ? at->channels - first : at->width;
-    int in_c = at->shape.in_c, inputs = at->shape.kernel * in_c;
-    const float *w = at->weights + (size_t)first * fj_fan_in(&at->shape);
-    float *to = at->points + (size_t)(first * POINTS * inputs);
-    size_t tap = (size_t)(in_c * width), point = (size_t)(inputs * width);
-    (void)thread;
-    for (int k = 0; k < inputs * width; k += LANES) {
-        const float *from = w + (size_t)(k / (int)tap) * 5 * tap + (size_t)k % tap;
-        Vec g[5];
-        UNROLL
-        for (int i = 0; i < 5; i++) g[i] = load(from + (size_t)i * tap);
-        Vec even = g[0] + g[2] + g[4], odd = g[1] + g[3];
-        Vec even_2 = g[0] + 4.0f * g[2] + 16.0f * g[4], odd_2 = 2.0f * g[1] + 8.0f * g[3];
-        Vec even_half = g[0] + 0.25f * g[2] + 0.0625f * g[4], odd_half = 0.5f * g[1] + 0.125f * g[3];
-        Vec at_point[POINTS] = {g[0],
-                                (-2.0f / 9.0f) * (even + odd),
-                                (-2.0f / 9.0f) * (even - odd),
-                                (1.0f / 90.0f) * (even_2 + odd_2),
-                                (1.0f / 90.0f) * (even_2 - odd_2),
-                                (32.0f / 45.0f) * (even_half + odd_half),
-                                (32.0f / 45.0f) * (even_half - odd_half),
-                                g[4]};
-        UNROLL
-        for (int i = 0; i < POINTS; i++) store(to + (size_t)i * point + k, at_point[i]);
+    int in_c = at->shape.in_c, inputs = at->shape.kernel * in_c, out_c = at->shape.out_c;
+    float *taps = at->scratch[thread], *to = at->points + (size_t)(first * POINTS * inputs);
+    for (int o = first; o < first + width && !few(at, first); o += LANES, to += LANES) {
+        int outs = out_c - o < LANES ? out_c - o : LANES;
+        memset(taps, 0, (size_t)(at->run * LANES) * sizeof *taps);
+        for (int ky = 0; ky < at->rows; ky++) {
+            turn(taps, LANES, at->run, at->spread + (size_t)(ky * out_c + o) * (size_t)at->span, at->span, outs);
+            for (int c = 0; c < in_c; c++) {
+                float *of = to + (size_t)((ky * in_c + c) * width);
+                at_points(taps + c * LANES, (size_t)(in_c * LANES), of, (size_t)(inputs * width));
+            }
+        }
     }
 }
 
@@ -111,7 +125,7 @@ static void winograd_forward(void *context, int task, int thread) {
     winograd_inputs(at, at->input.data + (size_t)task * at->input.image, x, point);
     for (int first = 0; first < at->shape.out_c; first += at->width) {
         int width = at->channels - first < at->width ? at->channels - first : at->width;
-        if (at->shape.out_c - first <= LANES / 4) {
+        if (few(at, first)) {
             for (int o = first; o < at->shape.out_c; o += 2) forward_few(at, o, task * at->places, (task + 1) * at->places);
             break;
         }
