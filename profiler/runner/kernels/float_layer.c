@@ -77,6 +77,8 @@ static int make_sparse(fj_float_layer *at, size_t batch) {
         at->wide_row = (size_t)(fj_conv_w(s) * at->span);
         at->wide.image = at->wide_row * (size_t)(s->in_h + 2 * s->pad);
         at->wide.at = windows(s->out_h, s->out_w, at->wide_row, at->span, 0);
+    } else if (at->plane) {
+        at->wide.at = raster(s->out_h + 2, s->out_w, 2 * at->row, 2, 0); /* of cells; past their end for whole vectors */
     } else if (at->thin) {
         at->wide.at = raster(1, 4 * FJ_CELLS, 0, at->span, 0);
     }
@@ -105,7 +107,7 @@ static int make_conv(fj_float_layer *at, size_t batch) {
     const fj_layer *s = &at->shape;
     at->cells = s->out_h * s->out_w, at->places = s->pool ? 4 * at->cells : at->cells;
     at->width = at->kernels->width(s->out_c), at->back_width = at->kernels->width(s->in_c);
-    at->winner = s->pool ? calloc(batch * (size_t)at->cells + 1, (size_t)at->channels) : NULL;
+    at->winner = s->pool ? calloc(batch * (size_t)(at->cells + at->kernels->lanes), (size_t)at->channels) : NULL;
     if (!make_input(at, batch) || (s->pool && !at->winner)) return 0;
     at->sparse = s->pool && (size_t)at->span * (size_t)s->out_c * sizeof(float) <= FJ_NEAR;
     if (!(at->sparse ? make_sparse(at, batch) : make_dense(at, batch))) return 0;
@@ -159,7 +161,7 @@ size_t fj_float_layer_scratch(const fj_float_layer *at) {
     size_t wide = at->thin ? 4 * cells * (size_t)at->span : at->wide.image;
     size_t lists = at->below ? (2 * out_c + 1) * (size_t)at->places : 0;
     size_t learned = group * ((size_t)(at->rows * at->span) + 3 * cells + FJ_WINNERS);
-    if (at->plane) return group * ((size_t)(8 * at->shape.kernel + at->span + at->cells));
+    if (at->plane) return group * (size_t)(8 * at->shape.kernel + at->span) + (size_t)at->cells + FJ_SLACK;
     size_t tiles = (size_t)(at->shape.out_w / 2), in_rows = (size_t)(2 * at->shape.out_h + 4);
     size_t products = at->winograd ? 8 * tiles * (in_rows * (size_t)at->shape.in_c + 2 * (size_t)at->shape.out_h * (size_t)at->width) + 8 * FJ_SLACK : 0;
     if (at->sparse) return products + FJ_SLACK + (wide > at->input.image ? wide : at->input.image) + (lists > learned ? lists : learned);

@@ -24,48 +24,43 @@ INLINE void sum_rows(const fj_float_layer *at, int nc, const float *x, const flo
 }
 
 /* Channels `o` to `o + nc` of LANES cells, of which the sums are neighbours: one vector each. */
-INLINE void pool_rows(const fj_float_layer *at, int o, int nc, Vec (*sum)[4], Vec *most, Vec *winner) {
-    for (int c = 0; c < nc; c++) {
+INLINE void pool_rows(const fj_float_layer *at, int o, int nc, Vec (*sum)[4], Vec *most, unsigned char *winner) {
+    for (int c = 0; c < nc; c++, winner += at->cells + LANES) {
         Vec window[4] = {evens(sum[c][0], sum[c][1]), odds(sum[c][0], sum[c][1]), evens(sum[c][2], sum[c][3]),
                          odds(sum[c][2], sum[c][3])};
         Lanes which;
         most[c] = largest(window, 1, &which);
         most[c] = larger(most[c] + at->bias[o + c], (Vec){0});
-        winner[c] = (Vec)which;
+        Bytes bytes = __builtin_convertvector(which, Bytes);
+        memcpy(winner, &bytes, sizeof bytes);
     }
 }
 
-/* LANES cells of a row by up to LANES channels: turned, and stored by cell. */
-INLINE void store_cells(const fj_float_layer *at, size_t image, int y, int x, int o, int channels, Vec *most, Vec *winner) {
-    int cells = at->shape.out_w - x < LANES ? at->shape.out_w - x : LANES, cell = y * at->shape.out_w + x;
-    const int32_t *to = at->out.at + cell;
-    float *out = at->out.data + image * at->out.image + o;
-    unsigned char *won = at->winner + (image * (size_t)at->cells + (size_t)cell) * (size_t)at->channels + o;
-    transpose(most);
-    transpose(winner);
-    for (int i = 0; i < cells; i++, won += at->channels) {
-        Bytes bytes = __builtin_convertvector((Lanes)winner[i], Bytes);
-        memcpy(won, &bytes, sizeof bytes);
-        store_channels(out + to[i], &most[i], 1, channels);
-    }
+/* The winners of a plane are by channel, then by cell; what is past the end of a row is written over by the next. */
+INLINE unsigned char *plane_winners(const fj_float_layer *at, size_t image, int o) {
+    return at->winner + (image * (size_t)at->channels + (size_t)o) * (size_t)(at->cells + LANES);
 }
 
+/* LANES cells of a row by up to LANES channels from `o`. */
 INLINE void plane_cells(const fj_float_layer *at, size_t image, int y, int x, int o) {
     int channels = channels_of_last(at->shape.out_c, o, 1), first = o / at->width * at->width;
     int width = at->channels - first < at->width ? at->channels - first : at->width;
+    int cells = at->shape.out_w - x < LANES ? at->shape.out_w - x : LANES, cell = y * at->shape.out_w + x;
     const float *in = at->input.data + image * at->input.image + (size_t)(2 * y) * at->row + 2 * x;
     const float *w = at->weights + (size_t)(first * at->run) + (o - first);
-    Vec most[LANES] = {{0}}, winner[LANES] = {{0}}, sum[PLANE_CHANNELS][4];
+    Vec most[LANES] = {{0}}, sum[PLANE_CHANNELS][4];
     int groups = (channels + PLANE_CHANNELS - 1) / PLANE_CHANNELS, c = 0;
     for (int left = groups; left > 0; left--) {
         int nc = (channels - c + left - 1) / left;
 #define SUM_ROWS(n) sum_rows(at, n < PLANE_CHANNELS ? n : PLANE_CHANNELS, in, w + c, width, sum)
         WITH_VECTORS(nc, SUM_ROWS)
 #undef SUM_ROWS
-        pool_rows(at, o + c, nc, sum, most + c, winner + c);
+        pool_rows(at, o + c, nc, sum, most + c, plane_winners(at, image, o + c) + cell);
         c += nc;
     }
-    store_cells(at, image, y, x, o, channels, most, winner);
+    float *out = at->out.data + image * at->out.image + o;
+    transpose(most);
+    for (int i = 0; i < cells; i++) store_channels(out + at->out.at[cell + i], &most[i], 1, channels);
 }
 
 /* One image. */
@@ -107,6 +102,19 @@ INLINE void plane_follow(int kernel, const Winners *of, const float *x, size_t r
     }
 }
 
+/* Where the inputs of a channel's winners begin. */
+INLINE void plane_find(const fj_float_layer *at, const unsigned char *winner, int32_t *to) {
+    for (int cell = 0; cell < at->cells; cell += LANES) {
+        Bytes bytes;
+        Lanes from;
+        memcpy(&bytes, winner + cell, sizeof bytes);
+        memcpy(&from, at->wide.at + cell, sizeof from);
+        Lanes which = __builtin_convertvector(bytes, Lanes);
+        from += (which & 1) + (-(which >> 1) & (int32_t)at->row);
+        memcpy(to + cell, &from, sizeof from);
+    }
+}
+
 static void plane_gradient(void *context, int task, int thread) {
     const fj_float_layer *at = context;
     int width = at->group, first = task * width, out_c = at->shape.out_c, kernel = at->shape.kernel;
@@ -117,9 +125,9 @@ static void plane_gradient(void *context, int task, int thread) {
     for (int n = 0; n < at->batch; n++) {
         const float *x = at->input.data + (size_t)n * at->input.image;
         const float *error = at->error.data + (size_t)n * at->error.image + first;
-        find(at, n, 0, at->cells, first, width, at->input.at, found);
         for (int o = 0; o < outs; o++) {
-            Winners of = {found + o, error + o, (size_t)width, (size_t)out_c, at->cells};
+            Winners of = {found, error + o, 1, (size_t)out_c, at->cells};
+            plane_find(at, plane_winners(at, (size_t)n, first + o), found);
 #define PLANE_FOLLOW(n) plane_follow(n, &of, x, at->row, eights + o * kernel * 8)
             WITH_VECTORS(kernel, PLANE_FOLLOW)
 #undef PLANE_FOLLOW
