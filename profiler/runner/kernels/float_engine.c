@@ -111,6 +111,7 @@ static void forward(fj_float_engine *engine, fj_float_layer *at) {
 static void back(fj_float_engine *engine, fj_float_layer *at) {
     const fj_float_kernels *kernels = engine->kernels;
     if (at->shape.kind == FJ_FC) {
+        fj_pool_run(engine->pool, kernels->full_order, at, 1);
         fj_pool_run(engine->pool, kernels->full_backward, at, fj_blocks((int)at->row, (int)at->columns));
         if (at->below && at->below->shape.kind == FJ_CONV) fj_pool_run(engine->pool, kernels->spread, at, at->batch);
     } else if (at->sparse && at->below) {

@@ -113,38 +113,48 @@ INLINE void passes(const fj_float_layer *at, const Pass *of, int images, size_t 
     }
 }
 
-/* The outputs that have an error, those with errors in the same images side by side; then rows that nobody reads.
- * A ReLU leaves about half of the errors, so that a pass has half of the images. Returns how many. */
-INLINE int order_rows(const fj_float_layer *at, int *rows) {
-    int starts[(1 << FULL_IMAGES) + 1] = {0}, out_c = at->shape.out_c, count;
-    unsigned char *masks = (unsigned char *)(rows + out_c + 2 * FULL_ROWS);
-    for (int o = 0; o < out_c; o++) {
-        int mask = 0;
-        for (int n = 0; n < at->batch; n++) mask |= not_zero(at->error.data[(size_t)n * at->error.image + (size_t)o]) << n;
-        masks[o] = (unsigned char)mask;
-        starts[mask + 1]++;
+/* Puts the outputs that have an error in order, those with errors in the same images side by side: a ReLU leaves about
+ * half of the errors, so that a pass takes half of the images. Then come rows that nobody reads, to fill the last pass. */
+INLINE void order_rows(const fj_float_layer *at) {
+    int starts[(1 << FULL_IMAGES) + 1] = {0}, out_c = at->shape.out_c, *rows = at->order + 1;
+    unsigned char *masks = at->masks;
+    memset(masks, 0, (size_t)out_c);
+    for (int n = 0; n < at->batch; n++) {
+        const float *error = at->error.data + (size_t)n * at->error.image;
+        for (int o = 0; o < out_c; o++) masks[o] |= (unsigned char)(not_zero(error[o]) << n);
     }
-    for (int mask = 1; mask < 1 << FULL_IMAGES; mask++) starts[mask + 1] += mask > 1 ? starts[mask] : 0;
-    count = starts[1 << FULL_IMAGES], starts[1] = 0;
+    for (int o = 0; o < out_c; o++) starts[masks[o] + 1]++;
+    starts[1] = 0;
+    for (int mask = 1; mask < 1 << FULL_IMAGES; mask++) starts[mask + 1] += starts[mask];
+    at->order[0] = starts[1 << FULL_IMAGES];
+    for (int i = 0; i < 2 * FULL_ROWS; i++) rows[at->order[0] + i] = out_c + i % FULL_ROWS;
     for (int o = 0; o < out_c; o++) {
         if (masks[o]) rows[starts[masks[o]]++] = o;
     }
-    for (int i = 0; i < 2 * FULL_ROWS; i++) rows[count + i] = out_c + i % FULL_ROWS;
-    return count;
+}
+
+/* What the way back needs first, and the biases. One task. */
+static void full_order(void *context, int task, int thread) {
+    const fj_float_layer *at = context;
+    (void)task, (void)thread;
+    if (at->batch <= FULL_IMAGES) order_rows(at);
+    for (int o = 0; o < at->shape.out_c && at->learns_bias; o++) {
+        float sum = 0.0f;
+        for (int n = 0; n < at->batch; n++) sum += at->error.data[(size_t)n * at->error.image + (size_t)o];
+        at->bias[o] -= at->rate * sum;
+    }
 }
 
 /* All images at once: every weight is read and written once. */
-INLINE void backward_at_once(const fj_float_layer *at, int *rows, size_t begin, size_t end) {
-    int count = order_rows(at, rows);
-    for (int o = 0; o < count; o += FULL_ROWS) {
+INLINE void backward_at_once(const fj_float_layer *at, size_t begin, size_t end) {
+    const int *rows = at->order + 1;
+    for (int o = 0; o < at->order[0]; o += FULL_ROWS) {
         Pass of = {.next = rows + o + FULL_ROWS};
-        int images = 0;
-        for (int r = 0; r < FULL_ROWS; r++) of.rows[r] = rows[o + r];
-        for (int n = 0; n < at->batch; n++) {
-            const float *error = at->error.data + (size_t)n * at->error.image;
-            int live = 0;
-            for (int r = 0; r < FULL_ROWS; r++) live |= of.rows[r] < at->shape.out_c && not_zero(error[of.rows[r]]);
-            of.images[images] = n, images += live;
+        int images = 0, mask = 0;
+        for (int r = 0; r < FULL_ROWS; r++) of.rows[r] = rows[o + r], mask |= at->masks[rows[o + r]];
+        for (int n = 0; n < FULL_IMAGES; n++) {
+            of.images[images] = n;
+            images += mask >> n & 1;
         }
         passes(at, &of, images, begin, end, 1, 1);
     }
@@ -169,21 +179,15 @@ INLINE void backward_in_turns(const fj_float_layer *at, size_t begin, size_t end
 static void full_backward(void *context, int task, int thread) {
     const fj_float_layer *at = context;
     size_t begin = (size_t)task * at->columns, end = begin + at->columns < at->row ? begin + at->columns : at->row;
+    (void)thread;
     for (int n = 0; n < at->batch; n++) {
         const float *x = at->input.data + (size_t)n * at->row;
         float *scaled = at->scaled + (size_t)n * at->row;
         for (size_t k = begin; k < end; k += LANES) store(scaled + k, -at->rate * load(x + k));
         memset(at->back.data + (size_t)n * at->row + begin, 0, (end - begin) * sizeof(float));
     }
-    if (at->batch <= FULL_IMAGES) backward_at_once(at, (int *)at->scratch[thread], begin, end);
+    if (at->batch <= FULL_IMAGES) backward_at_once(at, begin, end);
     else backward_in_turns(at, begin, end);
-    if (task == 0 && at->learns_bias) {
-        for (int o = 0; o < at->shape.out_c; o++) {
-            float sum = 0.0f;
-            for (int n = 0; n < at->batch; n++) sum += at->error.data[(size_t)n * at->error.image + (size_t)o];
-            at->bias[o] -= at->rate * sum;
-        }
-    }
     if (!at->below || at->below->shape.kind == FJ_CONV) return;
     for (int n = 0; n < at->batch; n++) {
         size_t from = (size_t)n * at->row;
@@ -199,4 +203,4 @@ static int block_width(int channels) {
 
 #define KERNELS \
     {LANES, block_width, conv_forward, conv_error, conv_gradient, plane_forward, plane_gradient, winograd_weights, \
-     winograd_forward, winners_forward, winners_error, winners_gradient, full_forward, full_backward, spread}
+     winograd_forward, winners_forward, winners_error, winners_gradient, full_forward, full_order, full_backward, spread}

@@ -129,11 +129,13 @@ static int make_full(fj_float_layer *at, size_t batch) {
     if (at->below && at->below->shape.kind == FJ_FC) at->back.data = at->below->error.data; /* rows as long as these */
     else at->back.data = at->own_back = fj_float_array(batch * at->row);
     at->scaled = fj_float_array(batch * at->row);
+    at->order = calloc((size_t)s->out_c + 1 + 2 * FJ_ROWS, sizeof *at->order);
+    at->masks = calloc((size_t)s->out_c + FJ_ROWS, 1);
     at->weights = fj_float_array(weights_of(at));
     int tasks = fj_blocks((int)at->row, FJ_COLUMNS);
     at->columns = (size_t)whole(fj_blocks((int)at->row, tasks), at->kernels->lanes);
     return at->input.data && at->inner.at && at->error.at && at->error.data && at->back.data && at->scaled &&
-           at->weights;
+           at->weights && at->order && at->masks;
 }
 
 int fj_float_layer_make(fj_float_layer *at, const fj_layer *shape, const fj_float_kernels *kernels, int batch, int bias,
@@ -151,12 +153,13 @@ int fj_float_layer_make(fj_float_layer *at, const fj_layer *shape, const fj_floa
 void fj_float_layer_free(fj_float_layer *at) {
     if (at->wide.at != at->input.at) free(at->wide.at);
     void *held[] = {at->inner.data, at->inner.at, at->input.at, at->error.data, at->error.at, at->back.at, at->own_back,
-                    at->winner,     at->weights,  at->spread,   at->points,   at->bias,       at->gradient, at->scaled};
+                    at->winner,     at->weights,  at->spread,   at->points,   at->bias,       at->gradient, at->scaled,
+                    at->order,      at->masks};
     for (size_t i = 0; i < sizeof held / sizeof held[0]; i++) free(held[i]);
 }
 
 size_t fj_float_layer_scratch(const fj_float_layer *at) {
-    if (at->shape.kind == FJ_FC) return 2 * (size_t)at->shape.out_c + FJ_SLACK;
+    if (at->shape.kind == FJ_FC) return 0;
     size_t cells = (size_t)(at->thin ? FJ_CELLS : at->cells), group = (size_t)at->group, out_c = (size_t)at->shape.out_c;
     size_t wide = at->thin ? 4 * cells * (size_t)at->span : at->wide.image;
     size_t lists = at->below ? (2 * out_c + 1) * (size_t)at->places : 0;

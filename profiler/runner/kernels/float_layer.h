@@ -67,6 +67,8 @@ typedef struct fj_float_layer {
     float *points;         /* winograd: the weights at its eight points */
     float *spread;         /* sparse: the weights again, as row, output channel, span */
     float *scaled;         /* fully connected: -rate * input */
+    int *order;            /* fully connected: how many outputs have an error, and which, as they are taken */
+    unsigned char *masks;  /* fully connected: the images in which each output has one */
     float *const *scratch; /* a room for each thread */
     int learns_bias;
     fj_field out; /* `inner` of the next layer, or the logits */
@@ -87,6 +89,7 @@ struct fj_float_kernels {
     void (*winners_error)(void *layer, int task, int thread); /* sparse: one image */
     void (*winners_gradient)(void *layer, int task, int thread);
     void (*full_forward)(void *layer, int task, int thread);
+    void (*full_order)(void *layer, int task, int thread); /* one task */
     void (*full_backward)(void *layer, int task, int thread);
     void (*spread)(void *layer, int task, int thread); /* the error of a fully connected layer's input: one image */
 };
