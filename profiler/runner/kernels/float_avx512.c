@@ -53,6 +53,7 @@ static inline Vec odds(Vec a, Vec b) {
     return __builtin_shufflevector(a, b, 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31);
 }
 
+#include "float_tile.h"
 #include "float_conv.h"
 #include "float_winners.h"
 #include "float_plane.h"

@@ -1,136 +1,6 @@
 /* Convolutions, for the vectors of the file that includes this: forward, the error of the input, the weights' gradient.
- *
- * All three are one product: a tile of places by one to three vectors of channels, kept in registers over a whole sum.
  * No sum is split between threads, so the results do not depend on their number.
  */
-#define INLINE static inline __attribute__((always_inline))
-#define MOST_SUMS 24
-#if defined(__clang__)
-#define UNROLL _Pragma("clang loop unroll(full)")
-#define UNROLL_4 _Pragma("clang loop unroll_count(4)")
-#define NO_UNROLL _Pragma("clang loop unroll(disable)")
-#else
-#define UNROLL _Pragma("GCC unroll 24")
-#define UNROLL_4 _Pragma("GCC unroll 4")
-#define NO_UNROLL _Pragma("GCC unroll 1")
-#endif
-
-INLINE Vec load(const float *from) {
-    Vec a;
-    memcpy(&a, from, sizeof a);
-    return a;
-}
-
-INLINE void store(float *to, Vec a) {
-    memcpy(to, &a, sizeof a);
-}
-
-INLINE Vec choose(Lanes mask, Vec a) {
-    return (Vec)((Lanes)a & mask);
-}
-
-/* Places one after the other, image after image. */
-typedef struct {
-    size_t image;
-    int place, places;
-} Cursor;
-
-INLINE Cursor cursor(int m, int places) {
-    return (Cursor){(size_t)(m / places), m % places, places};
-}
-
-INLINE void advance(Cursor *at, int by) {
-    at->place += by;
-    while (at->place >= at->places) at->place -= at->places, at->image++;
-}
-
-INLINE float *where(const fj_field *field, const Cursor *at) {
-    return field->data + at->image * field->image + field->at[at->place];
-}
-
-/* The same address, but the compiler does not know: with 16 registers twelve sums and three weights leave none for an
- * input, so the third weight is read anew each time. */
-INLINE const float *again(const float *from) {
-    __asm__("" : "+r"(from));
-    return from;
-}
-
-/* sum[i][j] += the numbers that one input of each place adds. */
-INLINE void add_input(Vec *sum, int mr, int nv, const float *const *in, size_t k, const float *w) {
-    Vec of[TILE_VECTORS];
-    UNROLL
-    for (int j = 0; j < nv; j++) of[j] = load(w + j * LANES);
-    UNROLL
-    for (int i = 0; i < mr; i++) {
-        if (FEW_REGISTERS && nv == 3) w = again(w), of[2] = load(w + 2 * LANES);
-        UNROLL
-        for (int j = 0; j < nv; j++) sum[i * nv + j] += in[i][k] * of[j];
-    }
-}
-
-/* sum[i][j] = the runs of place i times the block's weights, for `mr` places and `nv` vectors of channels. */
-INLINE void multiply(Vec *sum, int mr, int nv, const float *const *in, int rows, size_t row, int run, const float *w) {
-    Vec held[MOST_SUMS] = {{0}};
-    for (size_t from = 0; from < (size_t)rows * row; from += row) {
-        size_t k = from, end = from + (size_t)run;
-        if (run < 16) {
-            NO_UNROLL
-            for (; k < end; k++, w += nv * LANES) add_input(held, mr, nv, in, k, w);
-        } else {
-            UNROLL_4
-            for (; k < end; k++, w += nv * LANES) add_input(held, mr, nv, in, k, w);
-        }
-    }
-    UNROLL
-    for (int i = 0; i < mr * nv; i++) sum[i] = held[i];
-}
-
-/* The first inputs of `mr` places; those past the end repeat the first. */
-INLINE void gather(const float **in, int mr, const fj_field *field, Cursor at, int count) {
-    UNROLL
-    for (int i = 0; i < mr; i++) {
-        in[i] = i < count ? where(field, &at) : in[0];
-        advance(&at, 1);
-    }
-}
-
-/* The last vector of a block may have fewer channels than lanes. */
-INLINE void store_channels(float *to, const Vec *sum, int nv, int last) {
-    UNROLL
-    for (int j = 0; j < nv - 1; j++) store(to + j * LANES, sum[j]);
-    if (last == LANES) store(to + (nv - 1) * LANES, sum[nv - 1]);
-    else store_some(to + (nv - 1) * LANES, sum[nv - 1], last);
-}
-
-INLINE int channels_of_last(int channels, int first, int nv) {
-    int left = channels - first - (nv - 1) * LANES;
-    return left < LANES ? left : LANES;
-}
-
-/* The largest of a window's four places, `step` vectors apart, and which it is; the first of equals. */
-INLINE Vec largest(const Vec *window, int step, Lanes *which) {
-    Vec best = window[0];
-    *which = (Lanes){0};
-    UNROLL
-    for (int d = 1; d < 4; d++) {
-        Lanes more = window[d * step] > best;
-        *which = (*which & ~more) | (d & more);
-        best = larger(window[d * step], best);
-    }
-    return best;
-}
-
-/* The pool and the ReLU of a window. */
-INLINE void pool(const Vec *sum, int nv, const float *bias, Vec *most, unsigned char *winner) {
-    UNROLL
-    for (int j = 0; j < nv; j++) {
-        Lanes which;
-        most[j] = largest(sum + j, nv, &which);
-        most[j] = larger(most[j] + load(bias + j * LANES), (Vec){0});
-        Bytes bytes = __builtin_convertvector(which, Bytes);
-        memcpy(winner + j * LANES, &bytes, sizeof bytes);
-    }
-}
 
 typedef struct {
     float of[8];
@@ -195,7 +65,7 @@ INLINE void piece(int places, int chunk, int chunks, int *begin, int *end) {
 static void conv_forward(void *context, int task, int thread) {
     const fj_float_layer *at = context;
     int first = task / at->chunks * at->width, begin, end;
-    int width = at->channels - first < at->width ? at->channels - first : at->width;
+    int width = block_width(at->channels, first, at->width);
     const float *w = at->weights + (size_t)first * fj_fan_in(&at->shape);
     (void)thread;
     piece(at->places * at->batch, task % at->chunks, at->chunks, &begin, &end);
@@ -208,38 +78,6 @@ static void conv_forward(void *context, int task, int thread) {
     }
 }
 
-/* Rows to columns: `a` becomes the transpose of a square of LANES vectors. */
-INLINE void transpose(Vec *a) {
-    Vec b[LANES];
-    UNROLL
-    for (int half = 1; half < LANES; half *= 2) {
-        UNROLL
-        for (int i = 0; i < LANES / 2; i++) b[2 * i] = low_pairs(a[i], a[i + LANES / 2]), b[2 * i + 1] = high_pairs(a[i], a[i + LANES / 2]);
-        UNROLL
-        for (int i = 0; i < LANES; i++) a[i] = b[i];
-    }
-}
-
-/* to[o][c] = from[c][o] for rows of `to_row` and `from_row` floats. */
-INLINE void turn(float *to, int to_row, int outs, const float *from, int from_row, int ins) {
-    int o = 0;
-    for (; o + LANES <= outs; o += LANES) {
-        int c = 0;
-        for (; c + LANES <= ins; c += LANES) {
-            Vec a[LANES];
-            UNROLL
-            for (int i = 0; i < LANES; i++) a[i] = load(from + (c + i) * from_row + o);
-            transpose(a);
-            UNROLL
-            for (int i = 0; i < LANES; i++) store(to + (o + i) * to_row + c, a[i]);
-        }
-        for (; c < ins; c++)
-            for (int i = o; i < o + LANES; i++) to[i * to_row + c] = from[c * from_row + i];
-    }
-    for (; o < outs; o++)
-        for (int c = 0; c < ins; c++) to[o * to_row + c] = from[c * from_row + o];
-}
-
 /* Turned and with inputs and outputs exchanged: ky, kx, output channel, then the block's input channels. */
 static void flip(const fj_float_layer *at, int first, int width, float *to) {
     int kernel = at->shape.kernel, in_c = at->shape.in_c, out_c = at->shape.out_c;
@@ -249,9 +87,10 @@ static void flip(const fj_float_layer *at, int first, int width, float *to) {
     for (int place = 0; place < kernel * kernel; place++) {
         size_t from = (size_t)(kernel * kernel - 1 - place) * (size_t)in_c + (size_t)first;
         for (int o = 0; o < out_c; o += at->width) {
-            int block = at->channels - o < at->width ? at->channels - o : at->width;
+            int block = block_width(at->channels, o, at->width);
             int outs = out_c - o < block ? out_c - o : block;
-            turn(to + (place * out_c + o) * width, width, outs, at->weights + (size_t)o * fan_in + from * (size_t)block, block, ins);
+            const float *w = at->weights + (size_t)o * fan_in + from * (size_t)block;
+            turn(to + (place * out_c + o) * width, width, outs, w, block, ins);
         }
     }
 }
@@ -295,10 +134,10 @@ INLINE void error_tile(const fj_float_layer *at, int mr, int nv, int first, cons
 
 static void conv_error(void *context, int task, int thread) {
     const fj_float_layer *at = context;
-    int first = task / at->chunks * at->back_width, begin, end;
-    int all = at->below->channels, width = all - first < at->back_width ? all - first : at->back_width;
+    int first = task / at->back_chunks * at->back_width, begin, end;
+    int width = block_width(at->below->channels, first, at->back_width);
     float *w = at->scratch[thread];
-    piece(at->below->cells * at->batch, task % at->chunks, at->chunks, &begin, &end);
+    piece(at->below->cells * at->batch, task % at->back_chunks, at->back_chunks, &begin, &end);
     if (begin == end) return;
     flip(at, first, width, w);
     if (width == LANES) {
@@ -392,7 +231,7 @@ INLINE void gradient_block(const fj_float_layer *at, int mr, int nv, int first, 
 static void conv_gradient(void *context, int task, int thread) {
     const fj_float_layer *at = context;
     int first = task / at->chunks * at->width, chunk = task % at->chunks;
-    int width = at->channels - first < at->width ? at->channels - first : at->width;
+    int width = block_width(at->channels, first, at->width);
     float *errors = at->scratch[thread];
     if (width == LANES) gradient_block(at, NARROW, 1, first, chunk, errors);
     else if (width == 2 * LANES) gradient_block(at, NARROW, 2, first, chunk, errors);

@@ -117,7 +117,8 @@ static void back(fj_float_engine *engine, fj_float_layer *at) {
     } else if (at->sparse && at->below) {
         fj_pool_run(engine->pool, kernels->winners_error, at, at->batch);
     } else if (at->below) {
-        fj_pool_run(engine->pool, kernels->conv_error, at, fj_blocks(at->below->channels, at->back_width) * at->chunks);
+        int blocks = fj_blocks(at->below->channels, at->back_width);
+        fj_pool_run(engine->pool, kernels->conv_error, at, blocks * at->back_chunks);
     }
 }
 

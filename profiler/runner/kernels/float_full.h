@@ -1,8 +1,8 @@
 /* Fully connected layers, for the vectors of the file that includes this. The way back is one pass over the weights. */
 
 /* sums of `rows` rows of weights times `images` inputs. */
-INLINE void dot(int rows, int images, const float *w, const float *x, size_t row, float *to, size_t next, const float *bias,
-                int relu, int rest) {
+INLINE void dot(int rows, int images, const float *w, const float *x, size_t row, float *to, size_t next,
+                const float *bias, int relu, int rest) {
     Vec sum[FULL_ROWS * FULL_IMAGES] = {{0}};
     for (size_t k = 0; k < row; k += LANES) {
         Vec of[FULL_ROWS];
@@ -31,7 +31,7 @@ INLINE void dot(int rows, int images, const float *w, const float *x, size_t row
 
 static void full_forward(void *context, int task, int thread) {
     const fj_float_layer *at = context;
-    int begin = task * FJ_FULL_TASK, end = begin + FJ_FULL_TASK < at->shape.out_c ? begin + FJ_FULL_TASK : at->shape.out_c;
+    int begin = task * FJ_FULL_TASK, end = begin + block_width(at->shape.out_c, begin, FJ_FULL_TASK);
     (void)thread;
     for (int o = begin; o < end; o += FULL_ROWS) {
         const float *w = at->weights + (size_t)o * at->row;
@@ -102,7 +102,8 @@ INLINE void pass(const fj_float_layer *at, const Pass *of, int images, size_t be
     }
 }
 
-INLINE void passes(const fj_float_layer *at, const Pass *of, int images, size_t begin, size_t end, int back, int learn) {
+INLINE void passes(const fj_float_layer *at, const Pass *of, int images, size_t begin, size_t end, int back,
+                   int learn) {
     switch (images) {
     case 0: break;
     case 1: pass(at, of, 1, begin, end, back, learn); break;
@@ -114,7 +115,7 @@ INLINE void passes(const fj_float_layer *at, const Pass *of, int images, size_t 
 }
 
 /* Puts the outputs that have an error in order, those with errors in the same images side by side: a ReLU leaves about
- * half of the errors, so that a pass takes half of the images. Then come rows that nobody reads, to fill the last pass. */
+ * half of the errors, so that a pass takes half of the images. Rows that nobody reads follow, to fill the last pass. */
 INLINE void order_rows(const fj_float_layer *at) {
     int starts[(1 << FULL_IMAGES) + 1] = {0}, out_c = at->shape.out_c, *rows = at->order + 1;
     unsigned char *masks = at->masks;
@@ -196,11 +197,12 @@ static void full_backward(void *context, int task, int thread) {
     }
 }
 
-static int block_width(int channels) {
+static int width_of_blocks(int channels) {
     int vectors = (channels + LANES - 1) / LANES;
     return LANES * (vectors < 3 ? vectors : 3);
 }
 
 #define KERNELS \
-    {LANES, block_width, conv_forward, conv_error, conv_gradient, plane_forward, plane_gradient, winograd_weights, \
-     winograd_forward, winners_forward, winners_error, winners_gradient, full_forward, full_order, full_backward, spread}
+    {LANES, width_of_blocks, conv_forward, conv_error, conv_gradient, plane_forward, plane_gradient, winograd_weights, \
+     winograd_forward, winners_forward, winners_error, winners_gradient, full_forward, full_order, full_backward, \
+     spread}

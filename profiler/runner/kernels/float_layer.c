@@ -55,8 +55,7 @@ static int make_input(fj_float_layer *at, size_t batch) {
     return at->inner.data && at->inner.at && at->input.at;
 }
 
-/* What the winners need; their errors are of the pooled output. */
-static size_t spread_of(const fj_float_layer *at) {
+static size_t by_row_of(const fj_float_layer *at) {
     return (size_t)at->rows * (size_t)at->shape.out_c * (size_t)at->span;
 }
 
@@ -65,12 +64,13 @@ static size_t weights_of(const fj_float_layer *at) {
     return ((size_t)whole(at->shape.out_c, FJ_ROWS) + FJ_ROWS) * at->row;
 }
 
+/* What the winners need; their errors are of the pooled output. */
 static int make_sparse(fj_float_layer *at, size_t batch) {
     const fj_layer *s = &at->shape;
     at->plane = at->thin && s->in_c == 1 && whole(s->out_w, at->kernels->lanes) * 2 <= s->out_w * 3;
     at->winograd = !at->thin && s->kernel == 5 && s->out_w % 2 == 0 && s->in_c >= 8;
     if (at->winograd) at->points = fj_float_array((size_t)(8 * 5 * s->in_c * at->channels));
-    at->group = at->chunks > 1 ? at->kernels->lanes : at->channels;
+    at->group = at->threads > 1 ? at->kernels->lanes : at->channels;
     at->widened = !at->thin && s->in_c % at->kernels->lanes != 0;
     at->wide = at->input, at->wide_row = at->row;
     if (at->widened) {
@@ -78,16 +78,16 @@ static int make_sparse(fj_float_layer *at, size_t batch) {
         at->wide.image = at->wide_row * (size_t)(s->in_h + 2 * s->pad);
         at->wide.at = windows(s->out_h, s->out_w, at->wide_row, at->span, 0);
     } else if (at->plane) {
-        at->wide.at = raster(s->out_h + 2, s->out_w, 2 * at->row, 2, 0); /* of cells; past their end for whole vectors */
+        at->wide.at = raster(s->out_h + 2, s->out_w, 2 * at->row, 2, 0); /* past the cells' end for whole vectors */
     } else if (at->thin) {
         at->wide.at = raster(1, 4 * FJ_CELLS, 0, at->span, 0);
     }
-    at->spread = fj_float_array(spread_of(at));
+    at->by_row = fj_float_array(by_row_of(at));
     at->error_row = (size_t)(s->out_w * s->out_c);
     at->error.image = at->error_row * (size_t)s->out_h;
     at->error.data = fj_float_array(batch * at->error.image);
     at->error.at = raster(s->out_h, s->out_w, at->error_row, s->out_c, 0);
-    return (at->points || !at->winograd) && at->spread && at->error.data && at->error.at && at->wide.at;
+    return (at->points || !at->winograd) && at->by_row && at->error.data && at->error.at && at->wide.at;
 }
 
 static int make_dense(fj_float_layer *at, size_t batch) {
@@ -103,14 +103,28 @@ static int make_dense(fj_float_layer *at, size_t batch) {
     return at->error.data && at->error.at && at->back.at && at->gradient;
 }
 
+/* How many pieces a block's task is cut into: a few tasks for each thread. */
+static int pieces(int threads, int blocks) {
+    return threads > 1 ? (4 * threads + blocks - 1) / blocks : 1;
+}
+
+/* Places are numbered, and found, by 32 bits. */
+static int countable(const fj_float_layer *at, size_t batch) {
+    size_t places = (size_t)at->places, most = INT32_MAX / 2;
+    return places <= most / batch && places <= most / (size_t)at->channels && at->input.image <= most &&
+           at->error.image <= most && at->wide.image <= most;
+}
+
 static int make_conv(fj_float_layer *at, size_t batch) {
     const fj_layer *s = &at->shape;
     at->cells = s->out_h * s->out_w, at->places = s->pool ? 4 * at->cells : at->cells;
     at->width = at->kernels->width(s->out_c), at->back_width = at->kernels->width(s->in_c);
+    at->chunks = pieces(at->threads, fj_blocks(at->channels, at->width));
+    at->back_chunks = pieces(at->threads, fj_blocks(s->in_c, at->back_width));
     at->winner = s->pool ? calloc(batch * (size_t)(at->cells + at->kernels->lanes), (size_t)at->channels) : NULL;
     if (!make_input(at, batch) || (s->pool && !at->winner)) return 0;
     at->sparse = s->pool && (size_t)at->span * (size_t)s->out_c * sizeof(float) <= FJ_NEAR;
-    if (!(at->sparse ? make_sparse(at, batch) : make_dense(at, batch))) return 0;
+    if (!(at->sparse ? make_sparse(at, batch) : make_dense(at, batch)) || !countable(at, batch)) return 0;
     if (at->winograd) return 1;
     at->weights = fj_float_array(weights_of(at));
     return at->weights != NULL;
@@ -142,7 +156,7 @@ int fj_float_layer_make(fj_float_layer *at, const fj_layer *shape, const fj_floa
                         int threads, fj_float_layer *below) {
     memset(at, 0, sizeof *at);
     at->shape = *shape, at->kernels = kernels, at->below = below, at->learns_bias = bias;
-    at->chunks = threads > 1 ? threads * 2 : 1;
+    at->threads = threads;
     at->channels = whole(shape->out_c, kernels->lanes);
     at->bias = fj_float_array((size_t)at->channels);
     if (!at->bias || !(shape->kind == FJ_CONV ? make_conv(at, (size_t)batch) : make_full(at, (size_t)batch))) return -1;
@@ -153,24 +167,38 @@ int fj_float_layer_make(fj_float_layer *at, const fj_layer *shape, const fj_floa
 void fj_float_layer_free(fj_float_layer *at) {
     if (at->wide.at != at->input.at) free(at->wide.at);
     void *held[] = {at->inner.data, at->inner.at, at->input.at, at->error.data, at->error.at, at->back.at, at->own_back,
-                    at->winner,     at->weights,  at->spread,   at->points,   at->bias,       at->gradient, at->scaled,
+                    at->winner,     at->weights,  at->by_row,   at->points,   at->bias,       at->gradient, at->scaled,
                     at->order,      at->masks};
     for (size_t i = 0; i < sizeof held / sizeof held[0]; i++) free(held[i]);
 }
 
+static size_t larger(size_t a, size_t b) {
+    return a > b ? a : b;
+}
+
+/* Inputs and products at the points of Winograd. */
+static size_t points_scratch(const fj_float_layer *at) {
+    size_t tiles = (size_t)(at->shape.out_w / 2), rows = 2 * (size_t)at->shape.out_h;
+    size_t inputs = (rows + 4) * tiles * (size_t)at->shape.in_c + FJ_SLACK;
+    return at->winograd ? 8 * (inputs + rows * tiles * (size_t)at->width) : 0;
+}
+
+static size_t sparse_scratch(const fj_float_layer *at) {
+    size_t group = (size_t)at->group, span = (size_t)at->span, cells = (size_t)at->cells;
+    if (at->plane) return group * (8 * (size_t)at->shape.kernel + span) + cells + FJ_SLACK;
+    if (at->thin) cells = FJ_CELLS;
+    size_t wide = larger(at->thin ? 4 * cells * span : at->wide.image, at->input.image) + FJ_SLACK;
+    size_t lists = (2 * (size_t)at->shape.out_c + 1) * (size_t)at->places;
+    size_t learned = group * ((size_t)at->rows * span + 3 * cells + FJ_WINNERS);
+    return larger(wide + larger(lists, learned), points_scratch(at));
+}
+
 size_t fj_float_layer_scratch(const fj_float_layer *at) {
     if (at->shape.kind == FJ_FC) return 0;
-    size_t cells = (size_t)(at->thin ? FJ_CELLS : at->cells), group = (size_t)at->group, out_c = (size_t)at->shape.out_c;
-    size_t wide = at->thin ? 4 * cells * (size_t)at->span : at->wide.image;
-    size_t lists = at->below ? (2 * out_c + 1) * (size_t)at->places : 0;
-    size_t learned = group * ((size_t)(at->rows * at->span) + 3 * cells + FJ_WINNERS);
-    if (at->plane) return group * (size_t)(8 * at->shape.kernel + at->span) + (size_t)at->cells + FJ_SLACK;
-    size_t tiles = (size_t)(at->shape.out_w / 2), in_rows = (size_t)(2 * at->shape.out_h + 4);
-    size_t products = at->winograd ? 8 * tiles * (in_rows * (size_t)at->shape.in_c + 2 * (size_t)at->shape.out_h * (size_t)at->width) + 8 * FJ_SLACK : 0;
-    if (at->sparse) return products + FJ_SLACK + (wide > at->input.image ? wide : at->input.image) + (lists > learned ? lists : learned);
-    size_t flipped = (size_t)at->back_width * (size_t)(at->shape.kernel * at->shape.kernel) * out_c;
-    size_t packed = ((size_t)at->width + (size_t)(at->thin ? at->span : 0)) * FJ_PLACES;
-    return flipped > packed ? flipped : packed;
+    if (at->sparse) return sparse_scratch(at);
+    size_t area = (size_t)at->shape.kernel * (size_t)at->shape.kernel;
+    size_t flipped = (size_t)at->back_width * area * (size_t)at->shape.out_c;
+    return larger(flipped, (size_t)(at->width + (at->thin ? at->span : 0)) * FJ_PLACES);
 }
 
 /* Weight `i` of output `o` as rows of whole vectors, and as blocks. */
@@ -191,7 +219,7 @@ void fj_float_layer_set(fj_float_layer *at, const float *weights) {
         for (size_t i = 0; i < fan_in; i++, weights++) {
             if (at->shape.kind == FJ_FC) at->weights[(size_t)o * at->row + i] = *weights;
             else if (at->weights) at->weights[in_blocks(at, o, i)] = *weights;
-            if (at->spread) at->spread[in_rows(at, o, i)] = *weights;
+            if (at->by_row) at->by_row[in_rows(at, o, i)] = *weights;
         }
     }
     if (at->learns_bias) memcpy(at->bias, weights, (size_t)at->shape.out_c * sizeof *weights);
@@ -201,7 +229,7 @@ int fj_float_layer_regions(fj_float_layer *at, fj_region *regions) {
     int count = 0;
     regions[count++] = (fj_region){at->bias, (size_t)at->channels * sizeof *at->bias};
     if (at->weights) regions[count++] = (fj_region){at->weights, weights_of(at) * sizeof *at->weights};
-    if (at->spread) regions[count++] = (fj_region){at->spread, spread_of(at) * sizeof *at->spread};
+    if (at->by_row) regions[count++] = (fj_region){at->by_row, by_row_of(at) * sizeof *at->by_row};
     return count;
 }
 
@@ -209,7 +237,7 @@ void fj_float_layer_get(const fj_float_layer *at, float *weights) {
     size_t fan_in = fj_fan_in(&at->shape);
     for (int o = 0; o < at->shape.out_c; o++) {
         for (size_t i = 0; i < fan_in; i++) {
-            if (at->spread) *weights++ = at->spread[in_rows(at, o, i)];
+            if (at->by_row) *weights++ = at->by_row[in_rows(at, o, i)];
             else *weights++ = at->weights[at->shape.kind == FJ_FC ? (size_t)o * at->row + i : in_blocks(at, o, i)];
         }
     }

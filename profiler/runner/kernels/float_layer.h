@@ -9,8 +9,8 @@
 
 #include "engine.h"
 
-#define FJ_THIN 16    /* a run is thin below this */
-#define FJ_MOST_THIN 64
+#define FJ_THIN 16    /* a run is thin below this, */
+#define FJ_MOST_THIN 64 /* if an output has no more inputs than that */
 #define FJ_CELLS 48   /* pooled places whose inputs a thin layer copies at once */
 #define FJ_NEAR 49152 /* bytes of the nearest cache that a row of a sparse layer's weights may take */
 #define FJ_LISTED 64  /* pooled places from which on the zeros among the errors are left out */
@@ -34,15 +34,15 @@ typedef struct fj_float_layer {
     fj_layer shape;
     const fj_float_kernels *kernels;
     struct fj_float_layer *below; /* NULL for the first */
-    int batch;                    /* of the present step */
+    int threads, batch;           /* batch: of the present step */
     float rate;
     int channels;     /* output channels, in whole vectors */
     int width;        /* of a block of them */
     int back_width;   /* of a block of input channels */
-    int chunks;       /* pieces that places or columns are cut into, so that every thread has work */
+    int chunks, back_chunks; /* pieces that the tasks of a block are cut into, so that every thread has work */
     int rows, run;    /* convolution: runs of inputs of an output, and numbers of a run: kernel, kernel * channels */
     int thin;         /* runs so short that the inputs of an output are copied to one: rows is 1 */
-    int sparse;       /* the way back follows the winners of the pool: few enough weights to stay in the nearest cache */
+    int sparse;       /* the way back follows the pool's winners: the weights are few enough for the nearest cache */
     int plane;        /* sparse, of one channel, and wide enough for vectors of places */
     int winograd;     /* sparse, with a kernel of five and rows of whole fours */
     int group;        /* sparse: channels that learn together, whole vectors */
@@ -54,18 +54,19 @@ typedef struct fj_float_layer {
     size_t error_row; /* floats of a row of errors */
     fj_field input;   /* at: the first input of each place */
     int widened;      /* sparse: runs are copied so that each begins with a whole vector */
-    fj_field wide;    /* sparse: one image of `input`, perhaps so copied, in a thread's scratch; at: as there */
+    fj_field wide;    /* sparse: `input`, or if widened or thin the copy of it in a thread's scratch; at: as there;
+                         plane: at: the first input of each cell */
     size_t wide_row;
     fj_field inner;   /* the tensor of `input` without its padding: what the layer below writes, by rows */
     fj_field error;   /* of the output before the pool, padded for the way back; at: as in `input`;
                          sparse: of the pooled output, not padded */
     fj_field back;    /* the same tensor; at: the first of the errors that each input took part in */
     float *own_back;  /* fully connected: the error of its input, unless the layer below keeps it */
-    unsigned char *winner; /* which of its four each pooled value is; [image, cell, channels] */
+    unsigned char *winner; /* which of its four each pooled value is; [image, cell, channels]; plane: by channel */
     float *weights, *bias; /* the bias is there, as zeros, even if the network has none */
     float *gradient;       /* convolution: a sum over several groups of places */
     float *points;         /* winograd: the weights at its eight points */
-    float *spread;         /* sparse: the weights again, as row, output channel, span */
+    float *by_row;         /* sparse: the weights again (winograd: the only ones), as row, output channel, span */
     float *scaled;         /* fully connected: -rate * input */
     int *order;            /* fully connected: how many outputs have an error, and which, as they are taken */
     unsigned char *masks;  /* fully connected: the images in which each output has one */

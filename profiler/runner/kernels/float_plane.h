@@ -26,8 +26,8 @@ INLINE void sum_rows(const fj_float_layer *at, int nc, const float *x, const flo
 /* Channels `o` to `o + nc` of LANES cells, of which the sums are neighbours: one vector each. */
 INLINE void pool_rows(const fj_float_layer *at, int o, int nc, Vec (*sum)[4], Vec *most, unsigned char *winner) {
     for (int c = 0; c < nc; c++, winner += at->cells + LANES) {
-        Vec window[4] = {evens(sum[c][0], sum[c][1]), odds(sum[c][0], sum[c][1]), evens(sum[c][2], sum[c][3]),
-                         odds(sum[c][2], sum[c][3])};
+        Vec window[4] = {evens(sum[c][0], sum[c][1]), odds(sum[c][0], sum[c][1]),
+                         evens(sum[c][2], sum[c][3]), odds(sum[c][2], sum[c][3])};
         Lanes which;
         most[c] = largest(window, 1, &which);
         most[c] = larger(most[c] + at->bias[o + c], (Vec){0});
@@ -44,7 +44,7 @@ INLINE unsigned char *plane_winners(const fj_float_layer *at, size_t image, int 
 /* LANES cells of a row by up to LANES channels from `o`. */
 INLINE void plane_cells(const fj_float_layer *at, size_t image, int y, int x, int o) {
     int channels = channels_of_last(at->shape.out_c, o, 1), first = o / at->width * at->width;
-    int width = at->channels - first < at->width ? at->channels - first : at->width;
+    int width = block_width(at->channels, first, at->width);
     int cells = at->shape.out_w - x < LANES ? at->shape.out_w - x : LANES, cell = y * at->shape.out_w + x;
     const float *in = at->input.data + image * at->input.image + (size_t)(2 * y) * at->row + 2 * x;
     const float *w = at->weights + (size_t)(first * at->run) + (o - first);

@@ -1,4 +1,4 @@
-/* The slow twin of the FP32 engine: plain loops, one thread, no layout of its own. The fast one must come close to it. */
+/* The slow twin of the FP32 engine: plain loops, one thread. The fast one must come close to it. */
 #ifndef FJ_FLOAT_SCALAR_H
 #define FJ_FLOAT_SCALAR_H
 

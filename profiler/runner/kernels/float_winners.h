@@ -39,12 +39,13 @@ INLINE void follow(int nv, int rows, int at_once, const Winners *of, const float
     const int32_t *at = of->at;
     const float *error = of->error;
     int i = 0, vectors = rows * nv;
-    for (; i + at_once <= of->count; i += at_once, at += (size_t)at_once * of->at_step, error += (size_t)at_once * of->step) {
+    for (; i + at_once <= of->count; i += at_once) {
         UNROLL
         for (int k = 0; k < at_once * vectors; k++) {
             size_t which = (size_t)(k / vectors), row = (size_t)(k % vectors / nv), j = (size_t)(k % nv * LANES);
             sum[k] += error[which * of->step] * load(from + at[which * of->at_step] + row * next + j);
         }
+        at += (size_t)at_once * of->at_step, error += (size_t)at_once * of->step;
     }
     for (; i < of->count; i++, at += of->at_step, error += of->step) {
         UNROLL
@@ -61,7 +62,8 @@ INLINE void follow(int nv, int rows, int at_once, const Winners *of, const float
 }
 
 /* The same for one or two rows of any number of vectors. */
-INLINE void follow_rows(int rows, int span, const Winners *of, const float *from, size_t next, float *to, size_t to_next, int add) {
+INLINE void follow_rows(int rows, int span, const Winners *of, const float *from, size_t next, float *to,
+                        size_t to_next, int add) {
     for (int k = 0; k < span; k += MOST_VECTORS * LANES) {
 #define FOLLOW_2(n) follow(n, 2, n > 2 ? 1 : 2, of, from + k, next, to + k, to_next, add)
 #define FOLLOW_1(n) follow(n, 1, n > 3 ? 2 : 4, of, from + k, next, to + k, to_next, add)
@@ -112,11 +114,11 @@ static void winners_error(void *context, int task, int thread) {
     memset(sum, 0, at->input.image * sizeof *sum);
     list_places(at, task, rows, errors, counts);
     for (int row = 0; row < at->rows; row += 2) {
+        const float *w = at->by_row + (size_t)row * next;
         for (int p = 0; p < at->places; p++) {
             Winners of = {rows + p * out_c, errors + p * out_c, 1, 1, counts[p]};
             float *to = sum + at->input.at[p] + (size_t)row * at->row;
-            if (of.count)
-                follow_rows(at->rows - row < 2 ? 1 : 2, at->span, &of, at->spread + (size_t)row * next, next, to, at->row, 1);
+            if (of.count) follow_rows(at->rows - row < 2 ? 1 : 2, at->span, &of, w, next, to, at->row, 1);
         }
     }
     Cursor to = {(size_t)task, 0, at->below->cells};
@@ -132,7 +134,8 @@ static void winners_error(void *context, int task, int thread) {
 /* Where the inputs of the winners of some cells are, by cell and channel, from those of the first place. */
 INLINE void find(const fj_float_layer *at, int image, int begin, int end, int first, int width, const int32_t *places,
                  int32_t *to) {
-    const unsigned char *winner = at->winner + ((size_t)image * (size_t)at->cells + (size_t)begin) * (size_t)at->channels + first;
+    size_t from = (size_t)image * (size_t)at->cells + (size_t)begin;
+    const unsigned char *winner = at->winner + from * (size_t)at->channels + first;
     for (int cell = begin; cell < end; cell++, winner += at->channels, places += 4) {
         for (int o = 0; o < width; o += LANES, to += LANES) {
             Bytes bytes;
@@ -186,13 +189,13 @@ INLINE void learn_cells(const Cells *of, Winners *winners, int32_t *list, float 
 INLINE void learn_group(const fj_float_layer *at, int first, int outs, int width, const float *gradient) {
     size_t fan_in = fj_fan_in(&at->shape);
     for (int row = 0; row < at->rows; row++, gradient += width * at->span) {
-        float *w = at->spread + (size_t)(row * at->shape.out_c + first) * (size_t)at->span;
+        float *w = at->by_row + (size_t)(row * at->shape.out_c + first) * (size_t)at->span;
         for (int k = 0; k < outs * at->span; k += LANES) store(w + k, load(w + k) - at->rate * load(gradient + k));
         for (int o = first; o < first + outs && !at->winograd; w += LANES * at->span, o += LANES) {
             int block = o / at->width * at->width, left = first + outs - o;
-            int block_width = at->channels - block < at->width ? at->channels - block : at->width;
-            turn(at->weights + (size_t)block * fan_in + (size_t)(row * at->run * block_width + o - block), block_width,
-                 at->run, w, at->span, left < LANES ? left : LANES);
+            int packed = block_width(at->channels, block, at->width);
+            float *to = at->weights + (size_t)block * fan_in + (size_t)(row * at->run * packed + o - block);
+            turn(to, packed, at->run, w, at->span, left < LANES ? left : LANES);
         }
     }
 }
@@ -213,7 +216,8 @@ static void winners_gradient(void *context, int task, int thread) {
     const fj_float_layer *at = context;
     int width = at->group, first = task * width, out_c = at->shape.out_c, step = at->thin ? FJ_CELLS : at->cells;
     int outs = out_c - first < width ? out_c - first : width;
-    float *wide = at->scratch[thread], *gradient = wide + (at->thin ? (size_t)(4 * FJ_CELLS * at->span) : at->wide.image) + FJ_SLACK;
+    float *wide = at->scratch[thread];
+    float *gradient = wide + (at->thin ? (size_t)(4 * FJ_CELLS * at->span) : at->wide.image) + FJ_SLACK;
     float *errors = gradient + (size_t)(at->rows * width * at->span);
     int32_t *found = (int32_t *)(errors + step * width), *list = found + step * width;
     Winners *winners = (Winners *)(list + step * width);
@@ -233,6 +237,11 @@ static void winners_gradient(void *context, int task, int thread) {
     learn_bias(at, first, outs);
 }
 
+/* Four channels alone would leave three quarters of a vector of sixteen idle. */
+INLINE int few(const fj_float_layer *at, int first) {
+    return at->shape.out_c - first <= LANES / 4;
+}
+
 /* Forward for the last few channels of a layer: as products of whole runs, a window by two channels at a time. */
 INLINE void forward_few(const fj_float_layer *at, int o, int begin, int end) {
     size_t next = (size_t)(at->shape.out_c * at->span);
@@ -243,7 +252,7 @@ INLINE void forward_few(const fj_float_layer *at, int o, int begin, int end) {
         Vec sum[8] = {{0}};
         gather(in, 4, &at->input, from, 4);
         for (int row = 0; row < at->rows; row++) {
-            const float *w = at->spread + (size_t)row * next + (size_t)(o * at->span);
+            const float *w = at->by_row + (size_t)row * next + (size_t)(o * at->span);
             for (int k = 0; k < at->span; k += LANES) {
                 Vec of = load(w + k), other = load(w + second + k);
                 UNROLL
@@ -269,11 +278,10 @@ INLINE void forward_few(const fj_float_layer *at, int o, int begin, int end) {
     }
 }
 
-/* Four channels alone would leave three quarters of a vector of sixteen idle. */
 static void winners_forward(void *context, int task, int thread) {
     const fj_float_layer *at = context;
-    int first = task / at->chunks * at->width, few = at->shape.out_c - first, begin, end;
-    if (at->thin || few > LANES / 4) {
+    int first = task / at->chunks * at->width, begin, end;
+    if (at->thin || !few(at, first)) {
         conv_forward(context, task, thread);
         return;
     }

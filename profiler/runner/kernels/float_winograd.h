@@ -25,22 +25,17 @@ INLINE void at_points(const float *from, size_t tap, float *to, size_t point) {
     for (int i = 0; i < POINTS; i++) store(to + (size_t)i * point, at_point[i]);
 }
 
-/* The last few channels are left to products of runs. */
-INLINE int few(const fj_float_layer *at, int first) {
-    return at->shape.out_c - first <= LANES / 4;
-}
-
 /* The weights of a block of channels at the points: point, ky, input channel, channel of the block. */
 static void winograd_weights(void *context, int task, int thread) {
     const fj_float_layer *at = context;
-    int first = task * at->width, width = at->channels - first < at->width ? at->channels - first : at->width;
+    int first = task * at->width, width = block_width(at->channels, first, at->width);
     int in_c = at->shape.in_c, inputs = at->shape.kernel * in_c, out_c = at->shape.out_c;
     float *taps = at->scratch[thread], *to = at->points + (size_t)(first * POINTS * inputs);
     for (int o = first; o < first + width && !few(at, first); o += LANES, to += LANES) {
         int outs = out_c - o < LANES ? out_c - o : LANES;
         memset(taps, 0, (size_t)(at->run * LANES) * sizeof *taps);
         for (int ky = 0; ky < at->rows; ky++) {
-            turn(taps, LANES, at->run, at->spread + (size_t)(ky * out_c + o) * (size_t)at->span, at->span, outs);
+            turn(taps, LANES, at->run, at->by_row + (size_t)(ky * out_c + o) * (size_t)at->span, at->span, outs);
             for (int c = 0; c < in_c; c++) {
                 float *of = to + (size_t)((ky * in_c + c) * width);
                 at_points(taps + c * LANES, (size_t)(in_c * LANES), of, (size_t)(inputs * width));
@@ -85,7 +80,8 @@ INLINE void winograd_outputs(const float *from, size_t point, Vec *to) {
 }
 
 /* Two rows of four outputs are two windows of the pool. */
-INLINE void winograd_pool(const fj_float_layer *at, size_t image, int first, int width, const float *from, size_t point) {
+INLINE void winograd_pool(const fj_float_layer *at, size_t image, int first, int width, const float *from,
+                          size_t point) {
     int tiles = at->shape.out_w * 2 / OUTPUTS;
     for (int tile = 0; tile < at->shape.out_h * tiles; tile++) {
         int y = tile / tiles, t = tile % tiles;
@@ -124,9 +120,10 @@ static void winograd_forward(void *context, int task, int thread) {
     float *x = at->scratch[thread], *products = x + POINTS * point;
     winograd_inputs(at, at->input.data + (size_t)task * at->input.image, x, point);
     for (int first = 0; first < at->shape.out_c; first += at->width) {
-        int width = at->channels - first < at->width ? at->channels - first : at->width;
+        int width = block_width(at->channels, first, at->width);
         if (few(at, first)) {
-            for (int o = first; o < at->shape.out_c; o += 2) forward_few(at, o, task * at->places, (task + 1) * at->places);
+            int begin = task * at->places;
+            for (int o = first; o < at->shape.out_c; o += 2) forward_few(at, o, begin, begin + at->places);
             break;
         }
         for (int i = 0; i < POINTS; i++) {
