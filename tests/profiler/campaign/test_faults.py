@@ -13,7 +13,7 @@ from profiler.emulator.faults import Fault, FaultPlan, Kind
 from profiler.table import write_table
 from profiler.transport.link import Finished, LinkLost
 
-MESSAGES = 3200  # of a campaign that nobody disturbs; a test looks
+MESSAGES = 3600  # of a campaign that nobody disturbs; a test looks
 # Every how many messages a fault is tried; 1 tries each of them, in an hour or two.
 EVERY = int(os.environ.get("FEDJOULE_FAULTS_EVERY", "67"))
 # How many messages lie between two faults of one campaign, and how much sparser a slow kind of fault is tried.

@@ -62,7 +62,6 @@ DIFFERENT: dict[str, Plan] = {
     "seed": replace(SAME, seed=1),
     "idle": replace(SAME, with_idle=True),
     "cpus": replace(SAME, cpus="f0"),
-    "threads": replace(SAME, threads=4),
     "a workload less": replace(SAME, workloads=SAME.workloads[:1]),
     "their order": replace(SAME, workloads=SAME.workloads[::-1]),
     **{
@@ -108,7 +107,7 @@ def test_the_fingerprint_does_not_tell_where_files_lie() -> None:
 )
 def test_a_plan_comes_back_from_json(timing: Timing, seed: int, idle: bool) -> None:
     first = workload("w0", files=(FILE,), environment={"A": "é '"}, result_files=("a.csv",), notes="x\ny")
-    made = Plan("p", (first, workload("w1", overlap="on", threads=2)), idle, timing, seed, "f", 3)
+    made = Plan("p", (first, workload("w1", overlap="on", threads=2)), idle, timing, seed, "f")
     again = plan_of_json(plan_to_json(made))
     assert again == made
     assert again.hash == made.hash
