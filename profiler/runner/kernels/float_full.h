@@ -1,30 +1,39 @@
 /* Fully connected layers, for the vectors of the file that includes this. The way back is one pass over the weights. */
 
-/* sums of `rows` rows of weights times `images` inputs. */
-INLINE void dot(int rows, int images, const float *w, const float *x, size_t row, float *to, size_t next,
-                const float *bias, int relu, int rest) {
-    Vec sum[FULL_ROWS * FULL_IMAGES] = {{0}};
-    for (size_t k = 0; k < row; k += LANES) {
-        Vec of[FULL_ROWS];
-        UNROLL
-        for (int r = 0; r < rows; r++) {
-            of[r] = load(w + (size_t)r * row + k);
-            __builtin_prefetch(w + (size_t)(r + rows) * row + k);
-        }
-        UNROLL
-        for (int n = 0; n < images; n++) {
-            Vec in = load(x + (size_t)n * row + k);
+/* Outputs `o` and the FULL_ROWS - 1 after it, up to `end`, of `images` images. */
+INLINE void dot(const fj_float_layer *at, int images, int n, int o, int end) {
+    Vec sum[FULL_IMAGES][FULL_ROWS] = {{{0}}};
+    size_t columns = at->columns, row = at->row;
+    const float *w = at->weights + (size_t)o * columns, *x = at->input.data + (size_t)n * row;
+    for (size_t left = row; left > 0; w += columns * at->stacked, x += columns) {
+        size_t width = left < columns ? left : columns;
+        left -= width;
+        for (size_t k = 0; k < width; k += LANES) {
+            Vec of[FULL_ROWS];
             UNROLL
-            for (int r = 0; r < rows; r++) sum[n * rows + r] += of[r] * in;
+            for (int r = 0; r < FULL_ROWS; r++) {
+                of[r] = load(w + (size_t)r * columns + k);
+                __builtin_prefetch(w + (size_t)(r + FULL_ROWS) * columns + k);
+            }
+            UNROLL
+            for (int i = 0; i < images; i++) {
+                Vec in = load(x + (size_t)i * row + k);
+                UNROLL
+                for (int r = 0; r < FULL_ROWS; r++) sum[i][r] += of[r] * in;
+            }
         }
     }
-    float value[FULL_ROWS * FULL_IMAGES];
+    float value[FULL_IMAGES][FULL_ROWS];
     UNROLL
-    for (int i = 0; i < rows * images; i++) value[i] = sum_of(sum[i]);
-    for (int n = 0; n < images; n++) {
-        for (int r = 0; r < rows && r < rest; r++) {
-            float got = value[n * rows + r] + bias[r];
-            to[(size_t)n * next + (size_t)r] = relu && !(got > 0.0f) ? 0.0f : got;
+    for (int i = 0; i < images; i++) {
+        UNROLL
+        for (int r = 0; r < FULL_ROWS; r++) value[i][r] = sum_of(sum[i][r]);
+    }
+    for (int i = 0; i < images; i++) {
+        for (int r = 0; r < FULL_ROWS && o + r < end; r++) {
+            float got = value[i][r] + at->bias[o + r];
+            float *to = at->out.data + (size_t)(n + i) * at->out.image + (size_t)(o + r);
+            *to = at->shape.relu && !(got > 0.0f) ? 0.0f : got;
         }
     }
 }
@@ -34,19 +43,14 @@ static void full_forward(void *context, int task, int thread) {
     int begin = task * FJ_FULL_TASK, end = begin + block_width(at->shape.out_c, begin, FJ_FULL_TASK);
     (void)thread;
     for (int o = begin; o < end; o += FULL_ROWS) {
-        const float *w = at->weights + (size_t)o * at->row;
         for (int n = 0; n < at->batch; n += FULL_IMAGES) {
-            const float *x = at->input.data + (size_t)n * at->row;
-            float *to = at->out.data + (size_t)n * at->out.image + o;
-#define DOT(images) dot(FULL_ROWS, images, w, x, at->row, to, at->out.image, at->bias + o, at->shape.relu, end - o)
             switch (at->batch - n) {
-            case 1: DOT(1); break;
-            case 2: DOT(2); break;
-            case 3: DOT(3); break;
-            case 4: DOT(4); break;
-            default: DOT(5);
+            case 1: dot(at, 1, n, o, end); break;
+            case 2: dot(at, 2, n, o, end); break;
+            case 3: dot(at, 3, n, o, end); break;
+            case 4: dot(at, 4, n, o, end); break;
+            default: dot(at, 5, n, o, end);
             }
-#undef DOT
         }
     }
 }
@@ -57,28 +61,35 @@ typedef struct {
     const int *next; /* the rows of the pass after it, to be fetched meanwhile */
 } Pass;
 
+/* What a task on the way back keeps for itself, for every image a row: the inputs times -rate, then their errors. In
+ * the whole tensors a core would fetch ahead what another writes. */
+INLINE float *own_columns(const fj_float_layer *at, size_t begin) {
+    return at->own + 2 * (size_t)at->batch_size * begin;
+}
+
 /* Columns `begin` to `end` of the rows: with `back` the inputs' errors grow, with `learn` the gradient is taken off. */
 INLINE void pass(const fj_float_layer *at, const Pass *of, int images, size_t begin, size_t end, int back, int learn) {
-    size_t row = at->row;
+    size_t columns = at->columns, batch = (size_t)at->batch;
+    float *first = at->weights + begin * at->stacked, *sums = own_columns(at, begin) + batch * columns;
     Vec error[FULL_IMAGES][FULL_ROWS];
     float *w[FULL_ROWS], *to[FULL_IMAGES];
     const float *x[FULL_IMAGES], *next[FULL_ROWS];
     UNROLL
     for (int r = 0; r < FULL_ROWS; r++) {
-        w[r] = at->weights + (size_t)of->rows[r] * row;
-        next[r] = at->weights + (size_t)of->next[r] * row;
+        w[r] = first + (size_t)of->rows[r] * columns;
+        next[r] = first + (size_t)of->next[r] * columns;
     }
     UNROLL
     for (int i = 0; i < images; i++) {
         size_t n = (size_t)of->images[i];
-        to[i] = at->back.data + n * row, x[i] = at->scaled + n * row;
+        to[i] = sums + n * columns, x[i] = sums - (batch - n) * columns;
         UNROLL
         for (int r = 0; r < FULL_ROWS; r++) {
             int o = of->rows[r];
             error[i][r] = (o < at->shape.out_c ? at->error.data[n * at->error.image + (size_t)o] : 0.0f) + (Vec){0};
         }
     }
-    for (size_t k = begin; k < end; k += LANES) {
+    for (size_t k = 0; k < end - begin; k += LANES) {
         Vec old[FULL_ROWS], new[FULL_ROWS];
         UNROLL
         for (int r = 0; r < FULL_ROWS; r++) {
@@ -181,19 +192,24 @@ static void full_backward(void *context, int task, int thread) {
     const fj_float_layer *at = context;
     size_t begin = (size_t)task * at->columns, end = begin + at->columns < at->row ? begin + at->columns : at->row;
     (void)thread;
-    for (int n = 0; n < at->batch; n++) {
-        const float *x = at->input.data + (size_t)n * at->row;
-        float *scaled = at->scaled + (size_t)n * at->row;
-        for (size_t k = begin; k < end; k += LANES) store(scaled + k, -at->rate * load(x + k));
-        memset(at->back.data + (size_t)n * at->row + begin, 0, (end - begin) * sizeof(float));
+    size_t columns = at->columns, batch = (size_t)at->batch, width = end - begin;
+    float *scaled = own_columns(at, begin), *sums = scaled + batch * columns;
+    for (size_t n = 0; n < batch; n++) {
+        const float *x = at->input.data + n * at->row + begin;
+        for (size_t k = 0; k < width; k += LANES) store(scaled + n * columns + k, -at->rate * load(x + k));
     }
+    memset(sums, 0, batch * columns * sizeof *sums);
     if (at->batch <= FULL_IMAGES) backward_at_once(at, begin, end);
     else backward_in_turns(at, begin, end);
-    if (!at->below || at->below->shape.kind == FJ_CONV) return;
-    for (int n = 0; n < at->batch; n++) {
-        size_t from = (size_t)n * at->row;
-        for (size_t k = from + begin; k < from + end; k += LANES)
-            store(at->back.data + k, choose(load(at->input.data + k) > 0.0f, load(at->back.data + k)));
+    if (!at->below) return;
+    int relu = at->below->shape.kind == FJ_FC; /* a convolution's is taken where its error is spread */
+    for (size_t n = 0; n < batch; n++) {
+        const float *x = at->input.data + n * at->row + begin;
+        float *to = at->back.data + n * at->row + begin;
+        for (size_t k = 0; k < width; k += LANES) {
+            Vec of = load(sums + n * columns + k);
+            store(to + k, relu ? choose(load(x + k) > 0.0f, of) : of);
+        }
     }
 }
 

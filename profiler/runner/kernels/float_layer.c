@@ -61,7 +61,7 @@ static size_t by_row_of(const fj_float_layer *at) {
 
 static size_t weights_of(const fj_float_layer *at) {
     if (at->shape.kind == FJ_CONV) return (size_t)at->channels * fj_fan_in(&at->shape);
-    return ((size_t)whole(at->shape.out_c, FJ_ROWS) + FJ_ROWS) * at->row;
+    return at->stacked * at->columns * (size_t)fj_blocks((int)at->row, (int)at->columns);
 }
 
 /* What the winners need; their errors are of the pooled output. */
@@ -70,7 +70,7 @@ static int make_sparse(fj_float_layer *at, size_t batch) {
     at->plane = at->thin && s->in_c == 1 && whole(s->out_w, at->kernels->lanes) * 2 <= s->out_w * 3;
     at->winograd = !at->thin && s->kernel == 5 && s->out_w % 2 == 0 && s->in_c >= 8;
     if (at->winograd) at->points = fj_float_array((size_t)(8 * 5 * s->in_c * at->channels));
-    at->group = at->threads > 1 ? at->kernels->lanes : at->channels;
+    at->group = whole(fj_blocks(at->channels, at->threads), at->kernels->lanes);
     at->widened = !at->thin && s->in_c % at->kernels->lanes != 0;
     at->wide = at->input, at->wide_row = at->row;
     if (at->widened) {
@@ -142,13 +142,14 @@ static int make_full(fj_float_layer *at, size_t batch) {
     at->error.data = fj_float_array(batch * at->error.image);
     if (at->below && at->below->shape.kind == FJ_FC) at->back.data = at->below->error.data; /* rows as long as these */
     else at->back.data = at->own_back = fj_float_array(batch * at->row);
-    at->scaled = fj_float_array(batch * at->row);
     at->order = calloc((size_t)s->out_c + 1 + 2 * FJ_ROWS, sizeof *at->order);
     at->masks = calloc((size_t)s->out_c + FJ_ROWS, 1);
-    at->weights = fj_float_array(weights_of(at));
     int tasks = fj_blocks((int)at->row, FJ_COLUMNS);
     at->columns = (size_t)whole(fj_blocks((int)at->row, tasks), at->kernels->lanes);
-    return at->input.data && at->inner.at && at->error.at && at->error.data && at->back.data && at->scaled &&
+    at->stacked = (size_t)whole(s->out_c, FJ_ROWS) + FJ_ROWS;
+    at->own = fj_float_array(2 * batch * at->columns * (size_t)tasks);
+    at->weights = fj_float_array(weights_of(at));
+    return at->input.data && at->inner.at && at->error.at && at->error.data && at->back.data && at->own &&
            at->weights && at->order && at->masks;
 }
 
@@ -156,7 +157,7 @@ int fj_float_layer_make(fj_float_layer *at, const fj_layer *shape, const fj_floa
                         int threads, fj_float_layer *below) {
     memset(at, 0, sizeof *at);
     at->shape = *shape, at->kernels = kernels, at->below = below, at->learns_bias = bias;
-    at->threads = threads;
+    at->threads = threads, at->batch_size = batch;
     at->channels = whole(shape->out_c, kernels->lanes);
     at->bias = fj_float_array((size_t)at->channels);
     if (!at->bias || !(shape->kind == FJ_CONV ? make_conv(at, (size_t)batch) : make_full(at, (size_t)batch))) return -1;
@@ -167,7 +168,7 @@ int fj_float_layer_make(fj_float_layer *at, const fj_layer *shape, const fj_floa
 void fj_float_layer_free(fj_float_layer *at) {
     if (at->wide.at != at->input.at) free(at->wide.at);
     void *held[] = {at->inner.data, at->inner.at, at->input.at, at->error.data, at->error.at, at->back.at, at->own_back,
-                    at->winner,     at->weights,  at->by_row,   at->points,   at->bias,       at->gradient, at->scaled,
+                    at->winner,     at->weights,  at->by_row,   at->points,   at->bias,       at->gradient, at->own,
                     at->order,      at->masks};
     for (size_t i = 0; i < sizeof held / sizeof held[0]; i++) free(held[i]);
 }
@@ -201,7 +202,11 @@ size_t fj_float_layer_scratch(const fj_float_layer *at) {
     return larger(flipped, (size_t)(at->width + (at->thin ? at->span : 0)) * FJ_PLACES);
 }
 
-/* Weight `i` of output `o` as rows of whole vectors, and as blocks. */
+/* Weight `i` of output `o` as columns of a fully connected layer, as rows of whole vectors, and as blocks. */
+static size_t in_columns(const fj_float_layer *at, int o, size_t i) {
+    return (i / at->columns * at->stacked + (size_t)o) * at->columns + i % at->columns;
+}
+
 static size_t in_rows(const fj_float_layer *at, int o, size_t i) {
     size_t run = (size_t)at->run, row = i / run * (size_t)at->shape.out_c + (size_t)o;
     return row * (size_t)at->span + i % run;
@@ -217,7 +222,7 @@ void fj_float_layer_set(fj_float_layer *at, const float *weights) {
     size_t fan_in = fj_fan_in(&at->shape);
     for (int o = 0; o < at->shape.out_c; o++) {
         for (size_t i = 0; i < fan_in; i++, weights++) {
-            if (at->shape.kind == FJ_FC) at->weights[(size_t)o * at->row + i] = *weights;
+            if (at->shape.kind == FJ_FC) at->weights[in_columns(at, o, i)] = *weights;
             else if (at->weights) at->weights[in_blocks(at, o, i)] = *weights;
             if (at->by_row) at->by_row[in_rows(at, o, i)] = *weights;
         }
@@ -238,7 +243,7 @@ void fj_float_layer_get(const fj_float_layer *at, float *weights) {
     for (int o = 0; o < at->shape.out_c; o++) {
         for (size_t i = 0; i < fan_in; i++) {
             if (at->by_row) *weights++ = at->by_row[in_rows(at, o, i)];
-            else *weights++ = at->weights[at->shape.kind == FJ_FC ? (size_t)o * at->row + i : in_blocks(at, o, i)];
+            else *weights++ = at->weights[at->shape.kind == FJ_FC ? in_columns(at, o, i) : in_blocks(at, o, i)];
         }
     }
     if (at->learns_bias) memcpy(weights, at->bias, (size_t)at->shape.out_c * sizeof *weights);

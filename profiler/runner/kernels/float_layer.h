@@ -2,7 +2,8 @@
  *
  * Activations are NHWC and zero-padded as the layer that reads them needs it, so that the inputs of an output are
  * `kernel` runs of kernel * channels neighbours. Weights of a convolution are packed in blocks of output channels:
- * block, ky, run, channel of the block. Those of a fully connected layer are rows, padded to whole vectors.
+ * block, ky, run, channel of the block. Those of a fully connected layer are cut into columns, each a stack of rows: no
+ * two threads write to neighbours.
  */
 #ifndef FJ_FLOAT_LAYER_H
 #define FJ_FLOAT_LAYER_H
@@ -34,7 +35,7 @@ typedef struct fj_float_layer {
     fj_layer shape;
     const fj_float_kernels *kernels;
     struct fj_float_layer *below; /* NULL for the first */
-    int threads, batch;           /* batch: of the present step */
+    int threads, batch_size, batch; /* batch: of the present step */
     float rate;
     int channels;     /* output channels, in whole vectors */
     int width;        /* of a block of them */
@@ -49,8 +50,9 @@ typedef struct fj_float_layer {
     int span;         /* sparse: a run in whole vectors */
     int places;       /* of an image before the pool: those that the pool takes, in windows of four */
     int cells;        /* of an image after the pool */
-    size_t columns;   /* fully connected: inputs of a task on the way back */
-    size_t row;       /* floats of an input row; of a row of weights and of an input if fully connected */
+    size_t columns;   /* fully connected: inputs of a task on the way back; their weights lie together, row by row, */
+    size_t stacked;   /* in so many rows */
+    size_t row;       /* floats of an input row; of an input if fully connected */
     size_t error_row; /* floats of a row of errors */
     fj_field input;   /* at: the first input of each place */
     int widened;      /* sparse: runs are copied so that each begins with a whole vector */
@@ -67,7 +69,7 @@ typedef struct fj_float_layer {
     float *gradient;       /* convolution: a sum over several groups of places */
     float *points;         /* winograd: the weights at its eight points */
     float *by_row;         /* sparse: the weights again (winograd: the only ones), as row, output channel, span */
-    float *scaled;         /* fully connected: -rate * input */
+    float *own;            /* fully connected: what each task on the way back keeps for itself */
     int *order;            /* fully connected: how many outputs have an error, and which, as they are taken */
     unsigned char *masks;  /* fully connected: the images in which each output has one */
     float *const *scratch; /* a room for each thread */
