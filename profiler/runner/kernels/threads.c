@@ -11,6 +11,7 @@
 /* Jobs follow each other closely, and being woken costs as much; but a core that others want is not spun away. */
 #define SPIN_NS 50000
 #define SPINS_PER_LOOK 32
+#define CLOSED 0x7fffffff /* more tasks than any job has */
 
 typedef struct {
     fj_pool *pool;
@@ -27,7 +28,8 @@ struct fj_pool {
     atomic_bool stop;
     atomic_int sleeping;
     /* The present job's number in the upper half, its next task in the lower: whoever raises it has that task, and one
-     * who is late for a job cannot take a task of the next. */
+     * who is late for a job cannot take a task of the next. While the next job is written down it is CLOSED, so that one
+     * who is late and reads already its number of tasks fails to raise the ticket of the job before. */
     atomic_uint_fast64_t ticket;
     atomic_int finished; /* tasks of the present job; it ends when all have, whoever did them */
     _Atomic(int) tasks;
@@ -77,7 +79,7 @@ static void share(fj_pool *pool, uint32_t job, int thread) {
         int next = (int)(uint32_t)ticket;
         fj_task task = atomic_load_explicit(&pool->task, memory_order_relaxed);
         void *context = atomic_load_explicit(&pool->context, memory_order_relaxed);
-        if (job_of(ticket) != job || next >= atomic_load_explicit(&pool->tasks, memory_order_relaxed)) return;
+        if (job_of(ticket) != job || next >= atomic_load_explicit(&pool->tasks, memory_order_acquire)) return;
         if (!atomic_compare_exchange_weak_explicit(&pool->ticket, &ticket, ticket + 1, memory_order_acq_rel,
                                                    memory_order_relaxed))
             continue;
@@ -116,10 +118,12 @@ static void *work(void *argument) {
 
 /* Returns the number of the job that begins. */
 static uint32_t begin(fj_pool *pool, fj_task task, void *context, int tasks) {
-    uint32_t job = job_of(atomic_load_explicit(&pool->ticket, memory_order_relaxed)) + 1;
+    uint_fast64_t ended = atomic_load_explicit(&pool->ticket, memory_order_relaxed);
+    uint32_t job = job_of(ended) + 1;
+    atomic_store_explicit(&pool->ticket, ended | CLOSED, memory_order_relaxed);
     atomic_store_explicit(&pool->task, task, memory_order_relaxed);
     atomic_store_explicit(&pool->context, context, memory_order_relaxed);
-    atomic_store_explicit(&pool->tasks, tasks, memory_order_relaxed);
+    atomic_store_explicit(&pool->tasks, tasks, memory_order_release); /* who reads it finds the ticket closed */
     atomic_store_explicit(&pool->finished, 0, memory_order_relaxed);
     atomic_store(&pool->ticket, (uint_fast64_t)job << 32);
     if (atomic_load(&pool->sleeping)) { /* one that falls asleep now has looked at the ticket under the lock */

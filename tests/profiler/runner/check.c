@@ -4,17 +4,20 @@
  *   quantize COUNT SEED                      -> for each path: exponent and a sum over the mantissas
  *   int8 MODEL BATCH_SIZE BATCH STEPS MU ROUNDING INPUTS
  *   fp32 MODEL BATCH_SIZE BATCH STEPS BIAS   -> for each path and number of threads: see below
+ *   pool THREADS JOBS                        -> how many tasks of these jobs were not done exactly once
  *
  * An INT8 line has a sum over all logits, gradients, shifts, and the weights at the end. An FP32 line has how many of its
  * weights are farther from the scalar path's than rounding explains, and whether they equal those of one thread. */
 #include <inttypes.h>
 #include <math.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "fedjoule.h"
 #include "rounding.h"
+#include "threads.h"
 
 static const int threads_tried[] = {1, 3};
 
@@ -182,6 +185,28 @@ static void round_case(uint32_t key, int s, int32_t x, uint32_t place) {
            fj_round_stochastic(x, s, key, place));
 }
 
+static void do_once(void *context, int task, int thread) {
+    atomic_fetch_add((atomic_int *)context + task, 1);
+    (void)thread;
+}
+
+/* A job of few tasks before one of many: who comes late for the first finds more tasks than it had. */
+static void pool_case(int threads, int jobs) {
+    enum { FEW = 2, MANY = 8 };
+    static atomic_int done[2][MANY];
+    fj_pool *pool = fj_pool_new(threads, NULL, 0);
+    int wrong = 0;
+    if (!pool) exit(4);
+    for (int job = 0; job < jobs; job++) {
+        int tasks = job % 2 ? MANY : FEW;
+        for (int i = 0; i < MANY; i++) atomic_store(&done[job % 2][i], 0);
+        fj_pool_run(pool, do_once, done[job % 2], tasks);
+        for (int i = 0; i < MANY; i++) wrong += atomic_load(&done[job % 2][i]) != (i < tasks);
+    }
+    fj_pool_free(pool);
+    printf("%d\n", wrong);
+}
+
 int main(void) {
     char line[1024], model[512];
     while (fgets(line, sizeof line, stdin)) {
@@ -195,6 +220,8 @@ int main(void) {
             int8_case(model, a, b, c, d, e, f);
         } else if (sscanf(line, "fp32 %511s %d %d %d %d", model, &a, &b, &c, &d) == 5) {
             fp32_case(model, a, b, c, d);
+        } else if (sscanf(line, "pool %d %d", &a, &b) == 2) {
+            pool_case(a, b);
         } else {
             fprintf(stderr, "a case that is none: %s", line);
             return 2;

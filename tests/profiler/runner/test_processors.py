@@ -118,6 +118,11 @@ def test_sanitizers_find_nothing() -> None:
     answers([program], [f"round {s} {s} {x} 7" for s in range(-3, 32) for x in (0, 1, -1, 2**31 - 1, -(2**31) + 1)])
 
 
+def test_every_task_of_a_pool_is_done_once() -> None:
+    cases = [f"pool {threads} 100000" for threads in (2, 3, 4)]
+    assert answers([check_program()], cases) == ["0"] * len(cases)
+
+
 def test_threads_do_not_race() -> None:
     program = sanitized("thread")
     try:
