@@ -1,45 +1,79 @@
-"""The federated methods a table can hold: what each one trains in and what it sends."""
+"""The federated methods: what each one trains in, what it sends each way, and what the server makes of it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Literal
 
+from fl_sim.aggregator import AccumulateUpdates, Aggregator, AverageWeights, MajorityVote
+from fl_sim.codec import Codec, Dense, Quantize, Sign
 from profiler.names import did_you_mean, fold
 
 
 @dataclass(frozen=True)
 class Method:
-    """What a method costs a client: the precision it trains in and the format of the model each way.
+    """One row of any table. ``precision`` is what a client trains in; clients are drawn uniformly.
 
-    ``downlink`` and ``uplink`` are payload formats (``fp32`` or ``int8``), the keys of a reading's payload sizes.
+    The client's reference is always the decoded broadcast, and only ``aggregator`` decides: replace, or accumulate.
     """
 
     name: str
     title: str
-    precision: str
-    downlink: str
-    uplink: str
+    precision: Literal["fp32", "int8"]
+    downlink: Codec
+    uplink: Codec
+    aggregator: Aggregator
+    about: str = ""
+
+    @property
+    def fixed_exponents(self) -> bool:
+        """Whether clients send mantissas of the exponents that the server chose once."""
+        return self.precision == "int8"
 
 
-# QuanFL's INT8 downlink is not printed; with an FP32 one only 13 of Table 4's 18 times close (methods of the
-# closure in docs/background/table4.md). Q-FedAvg and Q-FedUpdate differ on the server alone, so not in cost.
+_INT8 = Codec(Quantize())
+_DYNAMIC = Codec(Quantize(exponents="dynamic"))
+_SIGNSGD_RATE = 2e-5  # the artifact's step (methods.md 5.5)
+
+_ALL = (
+    Method("floatfl", "FloatFL", "fp32", Codec(), Codec(), AverageWeights(), "FedAvg in FP32"),
+    # QuanFL's INT8 downlink is not printed; with an FP32 one only 13 of Table 4's 18 times close (methods of the
+    # closure in docs/background/table4.md). Q-FedAvg and Q-FedUpdate differ on the server alone, so not in cost.
+    Method("quanfl", "QuanFL", "fp32", _DYNAMIC, _DYNAMIC, AverageWeights(), "FP32 training, INT8 both ways"),
+    Method("qfedavg", "Q-FedAvg", "int8", _INT8, _INT8, AverageWeights(), "INT8 training, weights replaced"),
+    Method("qfedupdate", "Q-FedUpdate", "int8", _INT8, _INT8, AccumulateUpdates(), "INT8 training, updates accumulated"),
+    Method(
+        "qfedupdate_momentum", "Q-FedUpdate + momentum", "int8", _INT8, _INT8, AccumulateUpdates(momentum=0.9),
+        "Q-FedUpdate with momentum 0.9 on the server's FP32 weights; nothing changes for clients",
+    ),
+    Method(
+        "qfedavg_sr", "Q-FedAvg, stochastic dispatch", "int8", Codec(Quantize(rounding="stochastic")), _INT8,
+        AverageWeights(), "Q-FedAvg whose broadcast is rounded stochastically; nothing changes for clients",
+    ),
+    Method(
+        "quanfl_ef", "QuanFL, error feedback", "fp32", _DYNAMIC,
+        Codec(Quantize(exponents="dynamic"), update=True, error_feedback=True), AccumulateUpdates(),
+        "the reading of the paper's reference 38: clients send quantized updates and keep what was cut off",
+    ),
+    Method(
+        "quanfl_signsgd", "QuanFL, signSGD", "fp32", Codec(Dense()), Codec(Sign(), update=True),
+        MajorityVote(_SIGNSGD_RATE), "the reading of the authors' artifact: one bit per weight, majority vote",
+    ),
+)  # fmt: skip
+
+REGISTRY: Mapping[str, Method] = MappingProxyType({method.name: method for method in _ALL})
+
+# Those of the paper's Table 4, which have a cost without training.
 METHODS: Mapping[str, Method] = MappingProxyType(
-    {
-        method.name: method
-        for method in (
-            Method("floatfl", "FloatFL", precision="fp32", downlink="fp32", uplink="fp32"),
-            Method("quanfl", "QuanFL", precision="fp32", downlink="int8", uplink="int8"),
-            Method("qfedavg", "Q-FedAvg", precision="int8", downlink="int8", uplink="int8"),
-            Method("qfedupdate", "Q-FedUpdate", precision="int8", downlink="int8", uplink="int8"),
-        )
-    }
+    {name: REGISTRY[name] for name in ("floatfl", "quanfl", "qfedavg", "qfedupdate")}
 )
 
 
-def find_method(name: str) -> Method:
+def find_method(name: str, among: Mapping[str, Method] = METHODS) -> Method:
     """Return the method called ``name`` (folded: ``Q-FedUpdate`` is ``qfedupdate``), or raise ValueError."""
-    method = METHODS.get(fold(name))
+    by_fold = {fold(known): method for known, method in among.items()}
+    method = by_fold.get(fold(name))
     if method is None:
-        message = f"method {name[:80]!r} is unknown; {did_you_mean(name, METHODS)}"
+        message = f"method {name[:80]!r} is unknown; {did_you_mean(name, among)}"
         raise ValueError(message)
     return method

@@ -1,0 +1,1 @@
+"""The engines: native kernels, torch one client at a time, torch all clients at once."""

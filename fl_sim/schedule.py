@@ -1,0 +1,46 @@
+"""A number that changes with the rounds: ``3 2@100 1@167`` is 3, from round 100 on 2, from round 167 on 1."""
+
+from bisect import bisect_right
+from dataclasses import dataclass
+
+from profiler.names import printable
+
+_MOST_STEPS = 1000
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """``values[i]`` holds from round ``begins[i]`` on; rounds count from 1, the first value begins at 1."""
+
+    begins: tuple[int, ...]
+    values: tuple[float, ...]
+
+    def at(self, round_number: int) -> float:
+        """Return the value in a round."""
+        return self.values[max(bisect_right(self.begins, round_number) - 1, 0)]
+
+    def __str__(self) -> str:
+        first, *rest = (f"{value:g}" for value in self.values)
+        return " ".join([first, *(f"{value}@{begin}" for value, begin in zip(rest, self.begins[1:], strict=True))])
+
+
+def read_schedule(text: str | float, field: str, *, whole: bool = False) -> Schedule:
+    """Return the schedule of a text such as ``0.01 0.001@100``, or of one number. Raises ValueError naming ``field``."""
+    rule = f"{field} must be a number, or numbers with the round they begin in such as '3 2@100 1@167'"
+    fault = f"{rule} (got {printable(text, 60)!r})"
+    words = str(text).split()
+    begins, values = [1], list[float]()
+    try:
+        for i, word in enumerate(words):
+            value, at, begin = word.partition("@")
+            if bool(at) != (i > 0) or "_" in word:
+                raise ValueError(fault)
+            values.append(float(int(value)) if whole else float(value))
+            if at:
+                begins.append(int(begin))
+    except ValueError as error:
+        raise ValueError(fault) from error
+    rising = all(a < b for a, b in zip(begins, begins[1:], strict=False))
+    if not values or len(values) > _MOST_STEPS or not rising or not all(abs(value) < 1e30 for value in values):
+        raise ValueError(fault)
+    return Schedule(tuple(begins), tuple(values))

@@ -1,0 +1,66 @@
+"""What a client does in a round: which samples in which order, and what came of it."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from fl_sim.weights import Weights
+
+Indices = npt.NDArray[np.int32]
+
+
+@dataclass(frozen=True)
+class LocalTask:
+    """One client's training in one round. Batch b is ``indices[bounds[b]:bounds[b + 1]]`` of the train images."""
+
+    client: int
+    round_number: int
+    indices: Indices
+    bounds: Indices
+    rounding_seed: int = 0
+
+    @property
+    def steps(self) -> int:
+        """Batches, each one step of SGD."""
+        return len(self.bounds) - 1
+
+
+@dataclass(frozen=True)
+class LocalResult:
+    """What a client made: its weights, and over all its steps the images right and the summed loss before each."""
+
+    weights: Weights
+    right: int
+    loss_sum: float  # sum over images of their cross-entropy
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A model on the test images."""
+
+    right: int
+    loss_sum: float
+    images: int
+
+    @property
+    def accuracy(self) -> float:
+        """Share of images that are right."""
+        return self.right / self.images
+
+    @property
+    def loss(self) -> float:
+        """Mean cross-entropy."""
+        return self.loss_sum / self.images
+
+
+def local_task(
+    samples: Indices, rng: np.random.Generator, *, client: int, round_number: int, epochs: int, batch_size: int,
+    rounding_seed: int = 0,
+) -> LocalTask:  # fmt: skip
+    """Return the task of a client that holds ``samples``: each epoch in a new order, a short last batch kept."""
+    count = len(samples)
+    order = np.concatenate([samples[rng.permutation(count)] for _ in range(epochs)])
+    starts = np.arange(0, count, batch_size, dtype=np.int32)
+    bounds = np.concatenate([starts + epoch * count for epoch in range(epochs)] + [np.array([epochs * count])])
+    return LocalTask(client, round_number, order, bounds.astype(np.int32), rounding_seed)
