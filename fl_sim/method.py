@@ -41,7 +41,7 @@ _ALL = (
     # closure in docs/background/table4.md). Q-FedAvg and Q-FedUpdate differ on the server alone, so not in cost.
     Method("quanfl", "QuanFL", "fp32", _DYNAMIC, _DYNAMIC, AverageWeights(), "FP32 training, INT8 both ways"),
     Method("qfedavg", "Q-FedAvg", "int8", _INT8, _INT8, AverageWeights(), "INT8 training, weights replaced"),
-    Method("qfedupdate", "Q-FedUpdate", "int8", _INT8, _INT8, AccumulateUpdates(), "INT8 training, updates accumulated"),
+    Method("qfedupdate", "Q-FedUpdate", "int8", _INT8, _INT8, AccumulateUpdates(), "INT8 training, updates added"),
     Method(
         "qfedupdate_momentum", "Q-FedUpdate + momentum", "int8", _INT8, _INT8, AccumulateUpdates(momentum=0.9),
         "Q-FedUpdate with momentum 0.9 on the server's FP32 weights; nothing changes for clients",

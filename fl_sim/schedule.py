@@ -2,6 +2,7 @@
 
 from bisect import bisect_right
 from dataclasses import dataclass
+from itertools import pairwise
 
 from profiler.names import printable
 
@@ -25,7 +26,7 @@ class Schedule:
 
 
 def read_schedule(text: str | float, field: str, *, whole: bool = False) -> Schedule:
-    """Return the schedule of a text such as ``0.01 0.001@100``, or of one number. Raises ValueError naming ``field``."""
+    """Return the schedule of a text such as ``0.01 0.001@100``, or of one number; ValueError names ``field``."""
     rule = f"{field} must be a number, or numbers with the round they begin in such as '3 2@100 1@167'"
     fault = f"{rule} (got {printable(text, 60)!r})"
     words = str(text).split()
@@ -40,7 +41,7 @@ def read_schedule(text: str | float, field: str, *, whole: bool = False) -> Sche
                 begins.append(int(begin))
     except ValueError as error:
         raise ValueError(fault) from error
-    rising = all(a < b for a, b in zip(begins, begins[1:], strict=False))
+    rising = all(a < b for a, b in pairwise(begins))
     if not values or len(values) > _MOST_STEPS or not rising or not all(abs(value) < 1e30 for value in values):
         raise ValueError(fault)
     return Schedule(tuple(begins), tuple(values))

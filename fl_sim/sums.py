@@ -1,4 +1,4 @@
-"""Sums of what clients send, weighted by their samples and exact: in whole numbers, so that their order never matters."""
+"""Sums of what clients send, weighted by their samples: whole numbers, so exact, and their order never matters."""
 
 from dataclasses import dataclass
 

@@ -66,10 +66,7 @@ def quantized(
     mantissas = np.empty(len(values), dtype=np.int8)
     for part, out, e in zip(model.split(values), model.split(mantissas), exponents, strict=True):
         x = np.ldexp(part.astype(np.float64), -e)
-        if rng is None:
-            x = np.copysign(np.floor(np.abs(x) + 0.5), x)
-        else:
-            x = np.floor(x + rng.random(len(x)))
+        x = np.copysign(np.floor(np.abs(x) + 0.5), x) if rng is None else np.floor(x + rng.random(len(x)))
         out[:] = np.clip(x, -most, most)
     return IntWeights(mantissas, exponents)
 

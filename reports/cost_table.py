@@ -114,7 +114,8 @@ def cost_table(costing: Costing, unchanged: Costing | None, mode: str, notes: It
     entries = costing.entries()
     before = [] if unchanged is None else [entry.value for entry in unchanged.entries()]
     known = [
-        f"Method {method.title}: trains in {method.precision}, receives {method.downlink.format}, sends {method.uplink.format}.",
+        f"Method {method.title}: trains in {method.precision}, receives {method.downlink.format}, "
+        f"sends {method.uplink.format}.",
         *([f"Energy not counted: {', '.join(costing.power.not_counted)}."] if costing.power.not_counted else []),
         *([f"About the measurement: {printable(batch.note, 300)}"] if batch.note else []),
         *notes,
