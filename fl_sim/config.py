@@ -126,7 +126,7 @@ def differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
 
 def _typed(name: str, key: str, default: object, value: object) -> object:
     """Return a value in its setting's type: whole numbers may stand for others, numbers for schedules."""
-    wanted = float if default is None else type(default)
+    wanted: Any = float if default is None else type(default)
     numbers = (int, float) if wanted is float else (str, int, float) if key in _SCHEDULES else (wanted,)
     if not isinstance(value, numbers) or (isinstance(value, bool) and wanted is not bool):
         message = f"{printable(name, 200)}: {key} must be a {wanted.__name__} (got {printable(repr(value), 60)})"

@@ -70,9 +70,8 @@ def frame_of(rows: list[ClientRow] | list[RoundRow], kind: type[Row]) -> "pd.Dat
 
     frame = pd.DataFrame([asdict(row) for row in rows], columns=[field.name for field in fields(kind)])
     for field in fields(kind):
-        frame[field.name] = frame[field.name].astype(
-            {int: np.int64, float: np.float64, str: "object"}[_type(field.type)]
-        )
+        dtype: Any = {int: np.int64, float: np.float64, str: object}[_type(field.type)]
+        frame[field.name] = frame[field.name].astype(dtype)
     return frame
 
 

@@ -1,0 +1,110 @@
+"""The server: its weights, what it broadcasts, and what a round makes of them."""
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from fl_sim.aggregator import AccumulateUpdates, Aggregator, aggregate, kept_in_range
+from fl_sim.codec import Memory, Message, decode, encode
+from fl_sim.model import Floats
+from fl_sim.setting import Setting
+from fl_sim.streams import Purpose, stream
+from fl_sim.weights import LARGEST, FloatWeights, IntWeights, Weights, layer_exponents, quantized, scales
+
+Values = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Server:
+    """The server after ``round_number`` rounds. ``exponents`` are those of the first model and stay.
+
+    ``velocity`` stays 0 without momentum; ``memories`` are the clients' error feedback, by client.
+    """
+
+    round_number: int
+    weights: Floats
+    exponents: tuple[int, ...]
+    velocity: Values
+    memories: dict[int, Memory] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class GridShares:
+    """Shares of the weights in a round: see ``runlog.RoundRow``. NaN where nothing is on a grid."""
+
+    above_half_lsb: float = float("nan")
+    changed: float = float("nan")
+    saturated: float = float("nan")
+
+
+def first_server(setting: Setting) -> Server:
+    """Return the server before the first round."""
+    weights = setting.initial()
+    return Server(0, weights, layer_exponents(setting.model, weights), np.zeros(len(weights)))
+
+
+def aggregator_of(setting: Setting) -> Aggregator:
+    """Return the method's aggregator with the configuration's server settings.
+
+    Raises ValueError for a setting that the method's aggregator does not have.
+    """
+    config, found = setting.config, setting.method.aggregator
+    rate, momentum = config.server_rate, config.server_momentum
+    for name, value in (("server_rate", rate), ("server_momentum", momentum)):
+        if value is not None and not isinstance(found, AccumulateUpdates):
+            message = f"{name} needs a method that accumulates updates, such as qfedupdate (got {config.method})"
+            raise ValueError(message)
+    if not isinstance(found, AccumulateUpdates):
+        return found
+    return AccumulateUpdates(found.rate if rate is None else rate, found.momentum if momentum is None else momentum)
+
+
+def broadcast(setting: Setting, server: Server) -> tuple[Message, Weights]:
+    """Return what the server sends in the next round and how clients read it: the round's reference."""
+    codec = setting.method.downlink
+    rng = stream(setting.config.seed, Purpose.DISPATCH, server.round_number + 1)
+    sent, _ = encode(codec, setting.model, FloatWeights(server.weights), exponents=server.exponents, rng=rng)
+    return sent, decode(codec, setting.model, sent)
+
+
+def next_server(setting: Setting, server: Server, reference: Weights, mean: Values) -> Server:
+    """Return the server after a round with this weighted mean of what the clients sent, float64 [parameters]."""
+    aggregator = aggregator_of(setting)
+    weights, velocity = aggregate(
+        aggregator, server.weights.astype(np.float64), reference_values(setting, reference), mean, server.velocity,
+        update=setting.method.uplink.update,
+    )  # fmt: skip
+    if setting.method.fixed_exponents and isinstance(aggregator, AccumulateUpdates) and aggregator.momentum:
+        weights = kept_in_range(setting.model, weights, server.exponents)
+    return replace(server, round_number=server.round_number + 1, weights=weights.astype(np.float32), velocity=velocity)
+
+
+def reference_values(setting: Setting, reference: Weights) -> Values:
+    """Return a reference in float64; exact."""
+    if isinstance(reference, IntWeights):
+        return reference.values * scales(setting.model, reference.exponents)
+    return reference.values.astype(np.float64)
+
+
+def deployed(setting: Setting, server: Server) -> IntWeights | None:
+    """Return the INT8 model of the server's weights, rounded to nearest; None if the method never sends INT8."""
+    if setting.method.downlink.format != "int8" or setting.model.bias:
+        return None
+    fixed = setting.method.fixed_exponents
+    exponents = server.exponents if fixed else layer_exponents(setting.model, server.weights)
+    return quantized(setting.model, server.weights, exponents)
+
+
+def grid_shares(setting: Setting, server: Server, after: Server, reference: Weights, mean: Values) -> GridShares:
+    """Return how much of a round survives on the grid; ``server`` before the round, ``after`` behind it."""
+    if not (setting.method.fixed_exponents and isinstance(reference, IntWeights)):
+        return GridShares()
+    half = scales(setting.model, reference.exponents) / 2
+    now = quantized(setting.model, after.weights, after.exponents).values
+    before = quantized(setting.model, server.weights, server.exponents).values
+    return GridShares(
+        above_half_lsb=float(np.mean(np.abs(mean - reference.values * (2 * half)) >= half)),
+        changed=float(np.mean(now != before)),
+        saturated=float(np.mean(np.abs(now) == LARGEST)),
+    )

@@ -1,0 +1,93 @@
+"""A run made ready: configuration, model and data, clients and what they hold."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from fl_sim.config import Config
+from fl_sim.data.dataset import Dataset
+from fl_sim.method import Method
+from fl_sim.model import Floats, Model, find_model, initial_weights
+from fl_sim.partition import Partition, by_owner, dirichlet, iid, shards
+from fl_sim.streams import Purpose, rounding_seed, stream
+from fl_sim.task import LocalTask, local_task
+from fl_sim.trainer import Trainer
+
+_MODEL_OF = {"digits": "digits", "mnist": "lenet5", "femnist": "lenet5", "cifar10": "vggslim", "cifar100": "vggslim"}
+_CLIENTS = 100  # of a data set without natural clients, unless said
+
+
+@dataclass(frozen=True, eq=False)
+class Setting:
+    """All that a run needs but an engine; made by ``make_setting``."""
+
+    config: Config
+    method: Method
+    trainer: Trainer
+    model: Model
+    dataset: Dataset
+    partition: Partition
+
+    def initial(self) -> Floats:
+        """Return the first model, one vector."""
+        return initial_weights(self.model, stream(self.config.seed, Purpose.WEIGHTS))
+
+    def cohort(self, round_number: int) -> list[int]:
+        """Return the clients of a round, drawn uniformly without replacement, in rising order."""
+        rng = stream(self.config.seed, Purpose.COHORT, round_number)
+        chosen = rng.choice(self.partition.clients, self.config.cohort, replace=False, shuffle=False)
+        return sorted(chosen.tolist())
+
+    def task(self, client: int, round_number: int) -> LocalTask:
+        """Return what a client does in a round."""
+        config = self.config
+        return local_task(
+            self.partition.of(client), stream(config.seed, Purpose.ORDER, round_number, client), client=client,
+            round_number=round_number, epochs=config.epochs, batch_size=config.batch_size,
+            rounding_seed=rounding_seed(config.seed, round_number, client),
+        )  # fmt: skip
+
+
+def make_setting(config: Config, dataset: Dataset, partition: Partition | None = None) -> Setting:
+    """Return the setting of a configuration on a data set; ``partition`` instead of the configuration's.
+
+    Raises ValueError where they do not fit each other: model and images, clients and owners, cohort and clients.
+    """
+    method, trainer = config.found_method(), config.trainer()
+    name = config.model or _MODEL_OF.get(dataset.name, "")
+    if not name:
+        message = f"model must be given for the data set {dataset.name}"
+        raise ValueError(message)
+    model = find_model(name, dataset.classes, bias=config.bias)
+    images = dataset.train.pixels.shape[1:]
+    if model.input_shape != images:
+        message = f"model {model.name} takes images of {model.input_shape}, {dataset.name} has {images}; change model"
+        raise ValueError(message)
+    if config.bias and trainer.precision == "int8":
+        message = "bias must be false for a method that trains in INT8: its layers have none"
+        raise ValueError(message)
+    partition = partition or _partition(config, dataset)
+    without = np.flatnonzero(partition.sizes == 0)
+    if len(without):
+        message = f"client {without[0]} has no train image; leave such clients out"
+        raise ValueError(message)
+    if config.cohort > partition.clients:
+        message = f"cohort must not be above the {partition.clients} clients there are (got {config.cohort})"
+        raise ValueError(message)
+    return Setting(config, method, trainer, model, dataset, partition)
+
+
+def _partition(config: Config, dataset: Dataset) -> Partition:
+    labels, clients = dataset.train.labels, config.clients or _CLIENTS
+    rng = stream(config.seed, Purpose.PARTITION)
+    if config.partition == "dirichlet":
+        return dirichlet(labels, clients, config.alpha, rng, least=min(10, max(1, len(labels) // clients // 2)))
+    if config.partition == "shards":
+        return shards(labels, clients, config.shards_per_client, rng)
+    if config.partition == "iid":
+        return iid(len(labels), clients, rng)
+    found = by_owner(dataset)
+    if config.clients not in (0, found.clients):
+        message = f"clients must be {found.clients}, the writers of {dataset.name}, or 0 (got {config.clients})"
+        raise ValueError(message)
+    return found
