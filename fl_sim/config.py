@@ -11,8 +11,8 @@ from fl_sim.trainer import Fp32, Niti, Trainer
 from profiler.names import did_you_mean, printable
 from profiler.native.rules import ROUNDINGS, Rounding
 
-Partitioning = Literal["writer", "dirichlet", "shards", "iid"]
-PARTITIONINGS: tuple[Partitioning, ...] = ("writer", "dirichlet", "shards", "iid")
+Partitioning = Literal["natural", "writer", "dirichlet", "shards", "iid"]
+PARTITIONINGS: tuple[Partitioning, ...] = ("natural", "writer", "dirichlet", "shards", "iid")
 
 # What a run may be asked for; far beyond any that ends.
 _MOST = {"rounds": 10**6, "clients": 10**7, "cohort": 10**6, "epochs": 10**4, "batch_size": 65536, "every": 10**6}
@@ -20,17 +20,18 @@ _MOST = {"rounds": 10**6, "clients": 10**7, "cohort": 10**6, "epochs": 10**4, "b
 
 @dataclass(frozen=True)
 class Config:
-    """A run of federated training. Its fields are the keys of a configuration file, and options of ``fedjoule train``.
+    """A run of federated training. Its fields are the keys of a configuration file and options of ``fedjoule train``.
 
-    ``clients`` 0 takes all of the partition. Schedules are texts such as ``3 2@100`` (see ``fl_sim.schedule``). Server
-    settings of None are the method's own.
+    ``clients`` 0 takes all writers, or 100. A ``natural`` partition is by writer where the data set has writers, else
+    by Dirichlet(alpha). ``model`` empty is the data set's usual one. Schedules are texts such as ``3 2@100`` (see
+    ``fl_sim.schedule``). Server settings of None are the method's own.
     """
 
     method: str = "qfedupdate"
     dataset: str = "digits"
     model: str = ""
     bias: bool = False
-    partition: Partitioning = "dirichlet"
+    partition: Partitioning = "natural"
     alpha: float = 0.5
     shards_per_client: int = 2
     clients: int = 0

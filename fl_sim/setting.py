@@ -80,7 +80,8 @@ def make_setting(config: Config, dataset: Dataset, partition: Partition | None =
 def _partition(config: Config, dataset: Dataset) -> Partition:
     labels, clients = dataset.train.labels, config.clients or _CLIENTS
     rng = stream(config.seed, Purpose.PARTITION)
-    if config.partition == "dirichlet":
+    natural = config.partition == "natural"
+    if config.partition == "dirichlet" or (natural and not dataset.owners):
         return dirichlet(labels, clients, config.alpha, rng, least=min(10, max(1, len(labels) // clients // 2)))
     if config.partition == "shards":
         return shards(labels, clients, config.shards_per_client, rng)

@@ -15,6 +15,7 @@ _COMMANDS = {
     "tables": "reports.commands.tables",
     "cost": "reports.commands.cost",
     "pipeline": "reports.commands.pipeline",
+    "train": "reports.commands.train",
     "devices": "reports.commands.devices",
     "profile": "reports.commands.profile",
     "demo-phone": "reports.commands.demo_phone",

@@ -1,0 +1,182 @@
+"""``fedjoule train``: federated training of real models, in FP32 or in integers, with its log."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from reports.commands.options import folder
+
+if TYPE_CHECKING:
+    from fl_sim.config import Config
+    from fl_sim.setting import Setting
+
+_ROUNDINGS = click.Choice(["nearest", "pseudo-stochastic", "stochastic"])
+
+
+@click.command()
+@click.option(
+    "--config", "file", type=click.Path(path_type=Path), metavar="FILE", help="Settings as TOML; options win."
+)
+@click.option("--method", help="floatfl, quanfl, qfedavg, qfedupdate or a variant.  [default: qfedupdate]")
+@click.option("--dataset", help="digits, mnist, femnist, cifar10 or cifar100.  [default: digits]")
+@click.option("--data-dir", callback=folder, metavar="DIR", help="Where the data set's files lie; else downloaded.")
+@click.option("--model", help="lenet5, vgg16, ..., or a description.  [default: the data set's]")
+@click.option("--bias/--no-bias", default=None, help="Biases, for methods that train in FP32.  [default: no-bias]")
+@click.option("--partition", type=click.Choice(["natural", "writer", "dirichlet", "shards", "iid"]))
+@click.option("--alpha", type=float, help="Of Dirichlet: small is uneven.  [default: 0.5]")
+@click.option("--shards-per-client", type=int, help="[default: 2]")
+@click.option("--clients", type=int, help="Registered clients, N.  [default: all writers, or 100]")
+@click.option("--cohort", type=int, help="Clients of a round, K.  [default: 10]")
+@click.option("--rounds", type=int, help="[default: 100]")
+@click.option("--epochs", type=int, help="Local epochs, E.  [default: 1]")
+@click.option("--batch-size", type=int, help="[default: 5]")
+@click.option("--learning-rate", metavar="SCHEDULE", help="FP32: such as 0.01 or '0.01 0.001@100'.  [default: 0.05]")
+@click.option("--momentum", type=float, help="FP32, within a client's round.  [default: 0]")
+@click.option("--weight-decay", type=float, help="FP32.  [default: 0]")
+@click.option("--mu", metavar="SCHEDULE", help="INT8: bits of an update, such as '3 2@100'.  [default: 1]")
+@click.option("--mu-conv", metavar="SCHEDULE", help="INT8: of convolutions.  [default: --mu]")
+@click.option("--mu-fc", metavar="SCHEDULE", help="INT8: of fully connected layers.  [default: --mu]")
+@click.option("--activation-rounding", type=_ROUNDINGS, help="[default: nearest]")
+@click.option("--error-rounding", type=_ROUNDINGS, help="[default: nearest]")
+@click.option("--update-rounding", type=_ROUNDINGS, help="[default: pseudo-stochastic]")
+@click.option("--loss-rounding", type=_ROUNDINGS, help="[default: pseudo-stochastic]")
+@click.option("--server-rate", type=float, help="Of accumulated updates.  [default: the method's]")
+@click.option("--server-momentum", type=float, help="Of accumulated updates.  [default: the method's]")
+@click.option("--evaluate-every", type=int, help="Rounds.  [default: 1]")
+@click.option("--evaluation-batch", type=int, help="Test images judged at a time.  [default: 100]")
+@click.option("--seed", type=int, help="[default: 0]")
+@click.option("--out", callback=folder, metavar="DIR", help="The run's folder.  [default: runs/METHOD-DATASET-SEED]")
+@click.option("--resume", is_flag=True, help="Go on with the run in --out; --rounds may be more than before.")
+@click.option(
+    "--engine",
+    type=click.Choice(["auto", "native", "eager", "stacked"]),
+    default="auto",
+    show_default=True,
+    help="What trains; it changes the time, not the result.",
+)
+@click.option("--workers", type=click.IntRange(1, 1024), help="Threads of the native engine.  [default: cores]")
+@click.option("--torch-device", default="cpu", show_default=True, help="Of eager and stacked: cpu, cuda, cuda:1.")
+@click.option(
+    "--product",
+    type=click.Choice(["auto", "int_mm", "split", "float32", "float64", "oracle"]),
+    default="auto",
+    show_default=True,
+    help="INT8 matrix product of eager and stacked.",
+)
+def train(
+    file: Path | None,
+    data_dir: Path | None,
+    out: Path | None,
+    resume: bool,
+    engine: str,
+    workers: int | None,
+    torch_device: str,
+    product: str,
+    **options: Any,
+) -> None:
+    """Train a model federatedly, and log what every client-round sent, received and computed.
+
+    The log holds no time and no energy: `fedjoule cost RUN` prices a finished run for any phone without training
+    again. Interrupted or killed, a run goes on with --resume and ends as if nothing had happened. Several processes
+    or machines: torchrun --nproc-per-node 2 --no-python fedjoule train ... --out DIR.
+
+    \b
+    Examples:
+      fedjoule train                                          digits, a few seconds
+      fedjoule train --method qfedavg --cohort 20 --rounds 200 --out runs/avg
+      fedjoule train --dataset femnist --data-dir data --clients 192 --cohort 20 --epochs 4 --rounds 300 \\
+                     --mu '3 2@100 1@167 0@233' --out runs/x
+      fedjoule train --config runs/x/config.toml --seed 1 --out runs/y
+      fedjoule train --resume --out runs/x
+    """
+    from fl_sim.engine import Place, open_engine
+    from fl_sim.ranks import open_ranks
+    from fl_sim.run import work_of
+    from fl_sim.simulation import begin, simulate
+    from reports.training.progress import accuracies, follow
+
+    given = {name: value for name, value in options.items() if value is not None}
+    config = _config(file, given, out, resume)
+    run = out or Path("runs") / f"{config.method}-{config.dataset}-{config.seed}"
+    ranks = open_ranks()
+    try:
+        setting = _setting(config, data_dir)
+        name = _engine(setting, engine, torch_device)
+        place = Place(_workers(name, workers, ranks.count), torch_device, product)
+        with_it = open_engine(name, work_of(setting), place)
+        try:
+            if ranks.rank:
+                for _ in simulate(setting, with_it, run, ranks=ranks, resume=resume):
+                    pass
+                return
+            click.echo(_about(setting, name, place.workers, ranks.count), err=True)
+            if not resume:
+                begin(run, config)
+            progress = simulate(setting, with_it, run, ranks=ranks, resume=resume)
+            try:
+                last = follow(progress, sys.stderr.isatty())
+            except KeyboardInterrupt:
+                click.echo(f"fedjoule: stopped; go on with: fedjoule train --resume --out {run}", err=True)
+                raise
+            finally:
+                progress.close()
+        finally:
+            with_it.close()
+    finally:
+        ranks.close()
+    click.echo(f"{accuracies(last)} after {config.rounds} rounds; the run is in {run}")
+
+
+def _config(file: Path | None, given: dict[str, Any], out: Path | None, resume: bool) -> "Config":
+    """Return the settings of a file with those of the options over them; of a resumed run, its own."""
+    from dataclasses import replace
+
+    from fl_sim.config import Config, read_config
+    from fl_sim.simulation import begun_config
+
+    settings = read_config(file.read_bytes(), str(file)) if file else {}
+    if not resume:
+        return Config(**settings | given)
+    if out is None:
+        message = "--resume needs the run's --out"
+        raise click.UsageError(message)
+    return replace(begun_config(out), **settings | given)
+
+
+def _setting(config: "Config", data_dir: Path | None) -> "Setting":
+    from fl_sim.data.catalog import load
+
+    from fl_sim.setting import make_setting
+
+    writers = config.clients if config.partition in ("natural", "writer") else 0
+    return make_setting(config, load(config.dataset, data_dir, writers=writers or None))
+
+
+def _engine(setting: "Setting", asked: str, device: str) -> Any:
+    """Return the engine's name: the native one unless the run needs another."""
+    if asked != "auto":
+        return asked
+    from fl_sim.trainer import Fp32
+
+    trainer = setting.trainer
+    plain = not isinstance(trainer, Fp32) or not (trainer.momentum or trainer.weight_decay)
+    return "native" if plain and device == "cpu" else "eager"
+
+
+def _workers(engine: str, asked: int | None, ranks: int) -> int:
+    if asked is not None or engine != "native":
+        return asked or 1
+    import os
+
+    return max(1, len(os.sched_getaffinity(0)) // ranks) if hasattr(os, "sched_getaffinity") else 1
+
+
+def _about(setting: "Setting", engine: str, workers: int, ranks: int) -> str:
+    config, partition = setting.config, setting.partition
+    where = f"{engine} engine, {workers} worker{'s' * (workers > 1)}" + (f", {ranks} processes" if ranks > 1 else "")
+    return (
+        f"{setting.method.title}, {setting.model.name} ({setting.model.parameters:,} weights) on {config.dataset}: "
+        f"{config.cohort} of {partition.clients:,} clients a round, {config.rounds} rounds; {where}"
+    )
