@@ -8,9 +8,9 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from fl_sim.int8.oracle import Ints
 from profiler.native.compiler import CompilerMissing
 from profiler.native.hexagon import EmulatorMissing, checker, emulated, emulator
-from tests.profiler.runner.niti import Ints
 
 Bytes = npt.NDArray[np.int8]
 PATHS = ("hvx", "scalar")

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from costmodel.hexagon import OPERATIONS, counts
+from fl_sim.int8.layers import read_layers
 from profiler.native.compiler import find_compiler
 from profiler.native.hexagon import emulated, traced
 from tests.profiler.hexagon.cases import Shape, program
-from tests.profiler.runner import niti
 from tests.profiler.runner.twins import mantissas
 
 SHAPE = Shape(2, 6, 5, 8, 40, 3, 1)
@@ -56,8 +56,8 @@ def shipped_equals_counted(check: str, model: str, dataset: str, description: st
     rng = np.random.default_rng(3)
     shipped = [c for c in counts() if (c.model, c.dataset) == (model, dataset)]
     batch = shipped[0].batch_size
-    shape, layers = niti.read_model(description)
-    parts = [mantissas(rng, (batch, *shape)).tobytes(), bytes(4 * batch)]
+    layers = read_layers(description)
+    parts = [mantissas(rng, (batch, *layers[0].into)).tobytes(), bytes(4 * batch)]
     for layer in layers:
         parts += [np.int32(-8).tobytes(), mantissas(rng, layer.weights).tobytes()]
     _, reports = emulated(check, ("network", "hvx", description, 0, batch, -7, 3, 3), b"".join(parts))

@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
+from fl_sim.int8 import oracle
+from fl_sim.int8.layers import Layer
 from profiler.native.hexagon import checker, emulated
 from tests.profiler.hexagon.cases import PATHS, Shape, convolved
-from tests.profiler.runner import niti
 
 SHAPES = [
     Shape(1, 1, 1, 1, 1, 1, 0),
@@ -34,8 +35,8 @@ def mantissas(kind: str, shape: tuple[int, ...], seed: int) -> np.ndarray:
     return rng.integers(-127, 128, shape).astype(np.int8)
 
 
-def layer_of(shape: Shape) -> niti.Layer:
-    return niti.Layer(True, shape.weights, shape.out[1:], shape.pad)
+def layer_of(shape: Shape) -> Layer:
+    return Layer(True, shape.weights, (shape.h, shape.w, shape.c), shape.out[1:], shape.pad)
 
 
 @pytest.mark.parametrize("kind", ["any", "extreme", "largest"])
@@ -47,10 +48,12 @@ def test_products_are_exact(check: str, shape: Shape, kind: str) -> None:
     padded = np.pad(image, ((0, 0), (p, p), (p, p), (0, 0)))
     x, w, e = image.astype(np.int64), weights.astype(np.int64), errors.astype(np.int64)
     for path in PATHS if shape in SHAPES else ("hvx",):
-        assert np.array_equal(convolved(check, "forward", path, shape, padded, weights), niti.forward(x, w, layer))
-        assert np.array_equal(convolved(check, "error", path, shape, errors, weights), niti.input_error(x, e, w, layer))
+        assert np.array_equal(convolved(check, "forward", path, shape, padded, weights), oracle.forward(x, w, layer))
+        assert np.array_equal(
+            convolved(check, "error", path, shape, errors, weights), oracle.input_error(x, e, w, layer)
+        )
         gradient = convolved(check, "gradient", path, shape, padded, errors)
-        assert np.array_equal(gradient, niti.weight_gradient(x, e, w, layer))
+        assert np.array_equal(gradient, oracle.weight_gradient(x, e, w, layer))
 
 
 def test_a_long_sum_wraps_nowhere(check: str) -> None:
@@ -76,7 +79,7 @@ def test_requantised_sums_equal_the_oracle(check: str, path: str, size: tuple[in
         x = rng.integers(-largest, largest, size, endpoint=True).astype(np.int32)
         x.flat[rng.integers(x.size)] = largest * rng.choice([-1, 1])
         content, _ = emulated(check, ("requantize", path, *size), x.tobytes())
-        expected, _ = niti.requantised(x.astype(np.int64), niti.NEAREST)
+        expected, _ = oracle.requantised(x.astype(np.int64), "nearest")
         assert np.array_equal(np.frombuffer(content, np.int8).reshape(size), expected)
 
 
@@ -109,9 +112,9 @@ def test_updates_equal_the_oracle(check: str, path: str, size: tuple[int, int]) 
             gradient.flat[0] = largest
             weights = rng.integers(-127, 128, size).astype(np.int8)
             content, _ = emulated(check, ("update", path, *size, mu), gradient.tobytes() + weights.tobytes())
-            s = min(max(niti.bits(largest) - mu, 0), 31)
-            update = niti.shifted(gradient, s, niti.PSEUDO_STOCHASTIC)
-            expected = niti.clipped(weights.astype(np.int64) - update)
+            s = min(max(oracle.bits(largest) - mu, 0), 31)
+            update = oracle.shifted(gradient, s, "pseudo-stochastic")
+            expected = oracle.clipped(weights.astype(np.int64) - update)
             assert np.array_equal(np.frombuffer(content, np.int8).reshape(size), expected)
 
 
@@ -121,7 +124,7 @@ def test_loss_gradients_equal_the_oracle(check: str, exponent: int) -> None:
     logits, labels = rng.integers(-127, 128, (9, 62)).astype(np.int8), rng.integers(0, 62, 9).astype(np.int32)
     content, _ = emulated(check, ("loss", 9, 62, exponent), logits.tobytes() + labels.tobytes())
     within = min(max(exponent, -20), 20)
-    expected = niti.loss_gradient(logits.astype(np.int64), within, labels, niti.PSEUDO_STOCHASTIC)
+    expected = oracle.loss_gradient(logits.astype(np.int64), within, labels, "pseudo-stochastic")
     assert np.array_equal(np.frombuffer(content, np.int8).reshape(9, 62), expected)
 
 

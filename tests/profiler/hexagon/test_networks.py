@@ -3,11 +3,14 @@
 import numpy as np
 import pytest
 
+from fl_sim.int8 import oracle
+from fl_sim.int8.layers import read_layers
 from profiler.native.hexagon import checker
 from profiler.native.network import Network
 from profiler.native.rules import Rules
+from tests.fl_sim.int8 import worked_example as example
+from tests.fl_sim.int8.worked_example import sums
 from tests.profiler.hexagon.cases import PATHS, Step, program, trained
-from tests.profiler.runner import niti
 from tests.profiler.runner.twins import mantissas
 
 MODELS = [
@@ -24,42 +27,39 @@ MODELS = [
 LENET = "28x28x1:conv20k5,pool,conv50k5,pool,fc500,fc62"
 
 
-def sums(a: niti.Ints) -> tuple[int, int]:
-    return int(a.sum()), int((a.ravel() * (np.arange(a.size) % 97 + 1)).sum())
-
-
 @pytest.mark.parametrize("path", PATHS)
 def test_the_worked_example_of_the_specification(check: str, path: str) -> None:
-    x = niti.stream(3 * 6 * 6 * 2, 1).reshape(3, 6, 6, 2).astype(np.int8)
-    weights = [niti.stream(4 * 3 * 3 * 2, 2).reshape(4, 3, 3, 2), niti.stream(5 * 36, 3).reshape(5, 36)]
-    small = [w.astype(np.int8) for w in weights]
-    labels = np.array([0, 3, 4], np.int32)
-    step = trained(check, path, "6x6x2:conv4k3p1,pool,fc5", x, -6, labels, small, [-8, -9], 3, 3)
-    assert step.logits.tolist() == [[30, -72, -30, -18, 18], [89, -40, -36, -18, -9], [82, -76, -7, -45, 1]]
-    assert step.loss_gradient.tolist() == [[-72, 3, 14, 27, 27], [108, 4, 4, -122, 6], [98, 1, 13, 2, -116]]
-    assert [layer["shifts"][:2] for layer in step.layers] == [[9, -1], [9, 8]]
-    assert step.layers[1]["exponent"] == -5
-    assert [int(np.abs(g).max()) for g in step.gradients] == [24449, 15204]
-    assert [sums(g) for g in step.gradients] == [(-42965, -2238976), (-4323, -3679643)]
-    assert [sums(w) for w in step.weights] == [(134, -1280), (-225, -23985)]
+    weights = [w.astype(np.int8) for w in example.weights()]
+    x, exponents = example.images().astype(np.int8), list(example.WEIGHT_EXPONENTS)
+    step = trained(check, path, example.MODEL, x, example.EXPONENT, example.LABELS, weights, exponents, 3, 3)
+    assert step.logits.tolist() == example.LOGITS
+    assert step.loss_gradient.tolist() == example.LOSS_GRADIENT
+    assert [tuple(layer["shifts"][:2]) for layer in step.layers] == example.SHIFTS
+    assert step.layers[1]["exponent"] == example.LOGITS_EXPONENT
+    assert [int(np.abs(g).max()) for g in step.gradients] == example.LARGEST_GRADIENTS
+    assert [sums(g) for g in step.gradients] == example.GRADIENTS
+    assert [sums(w) for w in step.weights] == example.WEIGHTS
 
 
 @pytest.mark.parametrize("kind", ["any", "extreme", "largest", "zeros"])
 @pytest.mark.parametrize("model", MODELS)
 def test_a_step_equals_the_oracle(check: str, model: str, kind: str) -> None:
     rng = np.random.default_rng(len(model))
-    shape, layers = niti.read_model(model)
+    layers = read_layers(model)
     for batch in (1, 3):
-        x, labels = mantissas(rng, (batch, *shape), kind), rng.integers(0, layers[-1].out[2], batch).astype(np.int32)
+        x, labels = (
+            mantissas(rng, (batch, *layers[0].into), kind),
+            rng.integers(0, layers[-1].out[2], batch).astype(np.int32),
+        )
         weights = [mantissas(rng, layer.weights, kind) for layer in layers]
         exponents = [-8 - i for i in range(len(layers))]
         wide = [w.astype(np.int64) for w in weights]
-        trace = niti.train(layers, wide, exponents, x.astype(np.int64), -7, labels, niti.Rules(2, 1))
+        trace = oracle.train(layers, wide, exponents, x.astype(np.int64), -7, labels, Rules(2, 1))
         for path in PATHS:
             same(trained(check, path, model, x, -7, labels, weights, exponents, 2, 1), trace)
 
 
-def same(step: Step, trace: niti.Trace) -> None:
+def same(step: Step, trace: oracle.Trace) -> None:
     assert np.array_equal(step.logits, trace.logits)
     assert np.array_equal(step.loss_gradient, trace.loss_gradient)
     for i, layer in enumerate(step.layers):
@@ -71,11 +71,11 @@ def same(step: Step, trace: niti.Trace) -> None:
 
 def test_lenet_equals_the_oracle(check: str) -> None:
     rng = np.random.default_rng(5)
-    shape, layers = niti.read_model(LENET)
-    x, labels = mantissas(rng, (5, *shape)), rng.integers(0, 62, 5).astype(np.int32)
+    layers = read_layers(LENET)
+    x, labels = mantissas(rng, (5, *layers[0].into)), rng.integers(0, 62, 5).astype(np.int32)
     weights = [mantissas(rng, layer.weights) for layer in layers]
     wide = [w.astype(np.int64) for w in weights]
-    trace = niti.train(layers, wide, [-8] * 4, x.astype(np.int64), -7, labels, niti.Rules(3, 3))
+    trace = oracle.train(layers, wide, [-8] * 4, x.astype(np.int64), -7, labels, Rules(3, 3))
     same(trained(check, "hvx", "lenet5", x, -7, labels, weights, [-8] * 4, 3, 3), trace)
 
 

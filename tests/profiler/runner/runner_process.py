@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from fl_sim.int8 import oracle
 from profiler.native.build import built
 from profiler.native.compiler import CompilerMissing
 from profiler.native.target import host_target
-from tests.profiler.runner import niti
 
 TINY = "8x8x1:conv4k3,pool,fc10"
 LONGEST_S = 60.0
@@ -110,5 +110,5 @@ def fnv(*parts: bytes) -> str:
 
 def drawn(seed: int, batch: int, batch_size: int, count: int) -> list[int]:
     """Return which images batch number ``batch`` is made of."""
-    key = niti.random_key(seed, batch, 0, 0)
-    return [int(word) * count >> 32 for word in niti.random_word(key, np.arange(batch_size))]
+    key = oracle.random_key(seed, batch, 0, 0)
+    return [int(word) * count >> 32 for word in oracle.random_word(key, np.arange(batch_size))]

@@ -5,10 +5,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fl_sim.int8 import oracle
+from fl_sim.int8.layers import read_layers
 from profiler.native.library import library
 from profiler.native.network import Network
 from profiler.native.rules import ROUNDINGS, Rounding, Rules
-from tests.profiler.runner import niti
+from tests.fl_sim.int8 import worked_example as example
+from tests.fl_sim.int8.worked_example import sums
 from tests.profiler.runner.descriptions import models
 from tests.profiler.runner.twins import compare, every_network, mantissas
 
@@ -33,43 +36,35 @@ LENET = "28x28x1:conv20k5,pool,conv50k5,pool,fc500,fc62"
 ALL_STOCHASTIC = Rules(3, 2, "stochastic", "stochastic", "stochastic", "stochastic", seed=2**40 + 11)
 
 
-def sums(a: niti.Ints) -> tuple[int, int]:
-    return int(a.sum()), int((a.ravel() * (np.arange(a.size) % 97 + 1)).sum())
-
-
 def test_the_worked_example_of_the_specification() -> None:
-    x = niti.stream(3 * 6 * 6 * 2, 1).reshape(3, 6, 6, 2)
-    weights = [niti.stream(4 * 3 * 3 * 2, 2).reshape(4, 3, 3, 2), niti.stream(5 * 36, 3).reshape(5, 36)]
-    labels = np.array([0, 3, 4], dtype=np.int32)
-    _, layers = niti.read_model("6x6x2:conv4k3p1,pool,fc5")
-    trace = niti.train(layers, weights, [-8, -9], x, -6, labels, niti.Rules())
-    assert trace.logits.tolist() == [[30, -72, -30, -18, 18], [89, -40, -36, -18, -9], [82, -76, -7, -45, 1]]
-    assert trace.logits_exponent == -5
-    assert trace.loss_gradient.tolist() == [[-72, 3, 14, 27, 27], [108, 4, 4, -122, 6], [98, 1, 13, 2, -116]]
-    assert (trace.activation_shifts, trace.error_shifts) == ([9, 9], [-1, 8])
-    assert [int(np.abs(a).max()) for a in trace.accumulators] == [62220, 45551]
-    assert [int(np.abs(g).max()) for g in trace.gradients] == [24449, 15204]
-    assert sums(niti.clipped(niti.shifted(trace.accumulators[0], 9, niti.NEAREST))) == (82, 10479)
-    assert sums(trace.logits) == (-131, -1188)
-    assert [sums(g) for g in trace.gradients] == [(-42965, -2238976), (-4323, -3679643)]
-    assert [sums(u) for u in trace.updates] == [(-5, -322), (-4, -1727)]
-    assert [sums(w) for w in trace.weights] == [(134, -1280), (-225, -23985)]
-    with every_network("6x6x2:conv4k3p1,pool,fc5", 3) as networks:
+    x, weights, labels = example.images(), example.weights(), example.LABELS
+    trace = oracle.train(
+        read_layers(example.MODEL), weights, example.WEIGHT_EXPONENTS, x, example.EXPONENT, labels, Rules()
+    )
+    assert trace.logits.tolist() == example.LOGITS
+    assert trace.logits_exponent == example.LOGITS_EXPONENT
+    assert trace.loss_gradient.tolist() == example.LOSS_GRADIENT
+    assert list(zip(trace.activation_shifts, trace.error_shifts, strict=True)) == example.SHIFTS
+    assert [int(np.abs(a).max()) for a in trace.accumulators] == example.LARGEST_SUMS
+    assert [int(np.abs(g).max()) for g in trace.gradients] == example.LARGEST_GRADIENTS
+    assert sums(oracle.clipped(oracle.shifted(trace.accumulators[0], 9, "nearest"))) == example.CONVOLUTION
+    assert sums(trace.logits) == example.OF_LOGITS
+    assert [sums(g) for g in trace.gradients] == example.GRADIENTS
+    assert [sums(u) for u in trace.updates] == example.UPDATES
+    assert [sums(w) for w in trace.weights] == example.WEIGHTS
+    with every_network(example.MODEL, 3) as networks:
         for network in networks:
-            network.set_weights_int8(0, weights[0].astype(np.int8), -8)
-            network.set_weights_int8(1, weights[1].astype(np.int8), -9)
-            logits, exponent = network.forward_int8(x.astype(np.int8), -6)
-            assert (logits.tolist(), exponent) == (trace.logits.tolist(), -5)
-            network.train_int8(x.astype(np.int8), -6, labels)
-            assert network.loss_gradient().tolist() == trace.loss_gradient.tolist()
-            assert [network.shifts(i)[:2] for i in range(2)] == [(9, -1), (9, 8)]
-            assert [sums(network.gradient(i).astype(np.int64)) for i in range(2)] == [
-                (-42965, -2238976),
-                (-4323, -3679643),
-            ]
+            for i, e in enumerate(example.WEIGHT_EXPONENTS):
+                network.set_weights_int8(i, weights[i].astype(np.int8), e)
+            logits, exponent = network.forward_int8(x.astype(np.int8), example.EXPONENT)
+            assert (logits.tolist(), exponent) == (example.LOGITS, example.LOGITS_EXPONENT)
+            network.train_int8(x.astype(np.int8), example.EXPONENT, labels)
+            assert network.loss_gradient().tolist() == example.LOSS_GRADIENT
+            assert [network.shifts(i)[:2] for i in range(2)] == example.SHIFTS
+            assert [sums(network.gradient(i)) for i in range(2)] == example.GRADIENTS
             new = [network.weights_int8(i) for i in range(2)]
-            assert [sums(w.astype(np.int64)) for w, _ in new] == [(134, -1280), (-225, -23985)]
-            assert [e for _, e in new] == [-8, -9]
+            assert [sums(w) for w, _ in new] == example.WEIGHTS
+            assert tuple(e for _, e in new) == example.WEIGHT_EXPONENTS
 
 
 @pytest.mark.parametrize("model", SHAPES)
@@ -174,7 +169,7 @@ def test_no_error_means_no_update() -> None:
 def test_quantisation_equals_the_oracle(size: int, scale: float) -> None:
     x = (np.random.default_rng(size).standard_normal(size) * scale).astype(np.float32)
     for values in (x, np.full(size, scale, dtype=np.float32), np.zeros(size, dtype=np.float32), np.round(x)):
-        m, e = niti.quantised(values)
+        m, e = oracle.quantised(values)
         for path in library().paths():
             found, exponent = library().quantize(values, path)
             assert (exponent, found.tolist()) == (e, m.tolist()), path

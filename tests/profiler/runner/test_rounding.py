@@ -7,11 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.profiler.runner.check_program import answers, check_program
-from tests.profiler.runner.niti import (
-    NEAREST,
-    PSEUDO_STOCHASTIC,
-    STOCHASTIC,
+from fl_sim.int8.oracle import (
     Ints,
     bits,
     clipped,
@@ -20,6 +16,8 @@ from tests.profiler.runner.niti import (
     requantised,
     shifted,
 )
+from profiler.native.rules import ROUNDINGS, Rounding
+from tests.profiler.runner.check_program import answers, check_program
 
 WIDTHS = {
     0: 0, 1: 0, 2: 1, 3: 2, 4: 2, 5: 3, 64: 6, 65: 7, 127: 7, 128: 7, 129: 8, 256: 8, 257: 9, 16384: 14, 16385: 15,
@@ -40,9 +38,9 @@ def test_bit_widths_are_the_golden_ones() -> None:
 
 @pytest.mark.parametrize(
     ("rounding", "s", "golden"),
-    [(NEAREST, 4, NEAREST_4), (PSEUDO_STOCHASTIC, 4, PSEUDO_4), (PSEUDO_STOCHASTIC, 5, PSEUDO_5)],
+    [("nearest", 4, NEAREST_4), ("pseudo-stochastic", 4, PSEUDO_4), ("pseudo-stochastic", 5, PSEUDO_5)],
 )
-def test_roundings_are_the_golden_ones(rounding: str, s: int, golden: list[int]) -> None:
+def test_roundings_are_the_golden_ones(rounding: Rounding, s: int, golden: list[int]) -> None:
     assert shifted(X, s, rounding).tolist() == golden
 
 
@@ -68,8 +66,8 @@ def test_rounding_in_c_equals_the_oracle() -> None:
     found = np.array([line.split() for line in answers([check_program()], cases)], dtype=np.int64)
     for i in range(size):
         shift = int(s[i])
-        assert found[i, 2] == shifted(x[i], shift, NEAREST), cases[i]
-        assert found[i, 3] == shifted(x[i], shift, PSEUDO_STOCHASTIC), cases[i]
+        assert found[i, 2] == shifted(x[i], shift, "nearest"), cases[i]
+        assert found[i, 3] == shifted(x[i], shift, "pseudo-stochastic"), cases[i]
         assert found[i, 4] == stochastic_at(int(x[i]), shift, int(keys[i]), int(places[i])), cases[i]
 
 
@@ -87,12 +85,12 @@ def stochastic_at(x: int, s: int, key: int, place: int) -> int:
 
 @given(accumulators)
 def test_a_requantised_tensor_keeps_its_value(accumulator: Ints) -> None:
-    m, s = requantised(accumulator, NEAREST)
+    m, s = requantised(accumulator, "nearest")
     largest = int(np.abs(accumulator).max())
     assert np.abs(m).max() <= 127
     assert (s == 0) == (largest <= 128)
     off = np.abs(accumulator - m * 2**s)
-    saturated = (np.abs(m) == 127) & (np.abs(shifted(accumulator, s, NEAREST)) > 127)
+    saturated = (np.abs(m) == 127) & (np.abs(shifted(accumulator, s, "nearest")) > 127)
     assert (off[~saturated] <= (2**s) // 2).all()
     assert (off <= 2**s).all()
     assert s == 0 or np.abs(m).max() >= 64
@@ -100,48 +98,48 @@ def test_a_requantised_tensor_keeps_its_value(accumulator: Ints) -> None:
 
 @given(accumulators, st.integers(1, 10))
 def test_a_tensor_of_twice_the_size_has_one_shift_more(accumulator: Ints, j: int) -> None:
-    m, s = requantised(accumulator, NEAREST)
-    again, more = requantised(accumulator * 2**j, NEAREST)
+    m, s = requantised(accumulator, "nearest")
+    again, more = requantised(accumulator * 2**j, "nearest")
     if s > 0:
         assert more == s + j
         assert (again == m).all()
 
 
 def test_a_tensor_of_zeros_stays_one() -> None:
-    m, s = requantised(np.zeros((3, 4), dtype=np.int64), NEAREST)
+    m, s = requantised(np.zeros((3, 4), dtype=np.int64), "nearest")
     assert s == 0
     assert not m.any()
 
 
-@given(whole, st.integers(1, 30), st.sampled_from([NEAREST, PSEUDO_STOCHASTIC]))
-def test_rounding_is_odd_and_never_leaves_the_neighbours(x: int, s: int, rounding: str) -> None:
+@given(whole, st.integers(1, 30), st.sampled_from(["nearest", "pseudo-stochastic"]))
+def test_rounding_is_odd_and_never_leaves_the_neighbours(x: int, s: int, rounding: Rounding) -> None:
     found = int(shifted(x, s, rounding))
     assert int(shifted(-x, s, rounding)) == -found
     assert found in {x >> s, -(-x >> s)}
 
 
-@given(st.integers(-(2**20), 2**20), st.integers(1, 10), st.sampled_from([NEAREST, PSEUDO_STOCHASTIC, STOCHASTIC]))
-def test_exact_multiples_are_not_rounded(x: int, s: int, rounding: str) -> None:
+@given(st.integers(-(2**20), 2**20), st.integers(1, 10), st.sampled_from(ROUNDINGS))
+def test_exact_multiples_are_not_rounded(x: int, s: int, rounding: Rounding) -> None:
     assert shifted([x * 2**s] * 5, s, rounding, 17).tolist() == [x] * 5
 
 
 def test_with_one_bit_pseudo_stochastic_is_nearest() -> None:
     x = np.arange(-300, 301)
-    assert (shifted(x, 1, PSEUDO_STOCHASTIC) == shifted(x, 1, NEAREST)).all()
+    assert (shifted(x, 1, "pseudo-stochastic") == shifted(x, 1, "nearest")).all()
 
 
 @pytest.mark.parametrize("s", range(1, 13))
 def test_pseudo_stochastic_is_off_by_what_its_formula_says(s: int) -> None:
     """Over a whole period of magnitudes, in units of the result."""
     period = np.arange(2**s)
-    off = (shifted(period, s, PSEUDO_STOCHASTIC) - period / 2**s).mean()
+    off = (shifted(period, s, "pseudo-stochastic") - period / 2**s).mean()
     assert off == (2.0 ** (-s - 1) if s % 2 else -(2.0 ** (-s / 2 - 1) - 2.0 ** (-s - 1)))
 
 
 @pytest.mark.parametrize(("x", "s"), [(37, 4), (-37, 4), (1, 8), (-255, 8), (1000003, 12)])
 def test_stochastic_rounding_has_no_bias(x: int, s: int) -> None:
     size = 40000
-    found = shifted(np.full(size, x), s, STOCHASTIC, random_key(1, 2, 3, 3))
+    found = shifted(np.full(size, x), s, "stochastic", random_key(1, 2, 3, 3))
     assert set(found.tolist()) == {x >> s, -(-x >> s)}
     assert abs(found.mean() - x / 2**s) < 5 * found.std() / math.sqrt(size)
 
@@ -164,14 +162,14 @@ LOSSES = {
 @pytest.mark.parametrize("e", LOSSES)
 def test_loss_gradients_are_the_golden_ones(e: int) -> None:
     m, labels = np.array([row for row, _ in LOGITS]), [label for _, label in LOGITS]
-    assert loss_gradient(m, e, labels, NEAREST).tolist() == [list(row) for row in LOSSES[e]]
+    assert loss_gradient(m, e, labels, "nearest").tolist() == [list(row) for row in LOSSES[e]]
 
 
 @pytest.mark.parametrize("e", range(-12, 4))
 def test_loss_gradients_point_where_the_softmax_does(e: int) -> None:
     rng = np.random.default_rng(e + 50)
     m, labels = rng.integers(-127, 128, (64, 10)), rng.integers(0, 10, 64)
-    g = loss_gradient(m, e, labels, NEAREST).astype(np.float64)
+    g = loss_gradient(m, e, labels, "nearest").astype(np.float64)
     exp = np.exp(m * 2.0**e - (m * 2.0**e).max(axis=1, keepdims=True))
     true = exp / exp.sum(axis=1, keepdims=True) - np.eye(10)[labels]
     assert (g * true).sum() / np.linalg.norm(g) / np.linalg.norm(true) >= 0.99
@@ -183,13 +181,13 @@ def test_loss_gradients_point_where_the_softmax_does(e: int) -> None:
 
 
 @settings(max_examples=100)
-@given(accumulators, st.integers(-8, 8), st.sampled_from([NEAREST, PSEUDO_STOCHASTIC, STOCHASTIC]))
-def test_an_update_is_as_large_as_mu_says(gradient: Ints, mu: int, rounding: str) -> None:
+@given(accumulators, st.integers(-8, 8), st.sampled_from(ROUNDINGS))
+def test_an_update_is_as_large_as_mu_says(gradient: Ints, mu: int, rounding: Rounding) -> None:
     s = bits(int(np.abs(gradient).max())) - mu
     u = shifted(gradient, s, rounding, 5)
     assert np.abs(u).max() <= 2 ** max(mu, 0)
     if mu >= 1 and s >= 1:
         assert np.abs(u).max() >= 2 ** (mu - 1)
-    if rounding == NEAREST and s >= 1:
+    if rounding == "nearest" and s >= 1:
         assert (shifted(gradient * 8, bits(int(np.abs(gradient * 8).max())) - mu, rounding) == u).all()
     assert np.abs(clipped(-127 - u)).max() <= 127

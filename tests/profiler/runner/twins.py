@@ -6,18 +6,13 @@ from contextlib import ExitStack, contextmanager
 import numpy as np
 import numpy.typing as npt
 
+from fl_sim.int8 import oracle
+from fl_sim.int8.layers import read_layers
 from profiler.native.library import library
 from profiler.native.network import Network
 from profiler.native.rules import Rules
-from tests.profiler.runner import niti
 
 Threads = Sequence[int]
-
-
-def oracle_rules(rules: Rules, step: int) -> niti.Rules:
-    """Return the oracle's form of a step's rules."""
-    names = {name: getattr(rules, name).replace("-", "_") for name in ("activation", "error", "update", "loss")}
-    return niti.Rules(rules.mu_conv, rules.mu_fc, **names, seed=rules.seed, step=step)
 
 
 @contextmanager
@@ -45,10 +40,10 @@ def mantissas(rng: np.random.Generator, shape: Sequence[int], kind: str = "any")
 def compare(
     model: str, batches: Sequence[int], rules: Rules, *, batch_size: int = 0, threads: Threads = (1, 2, 3, 4),
     inputs: str = "any", weights: str = "any", exponents: tuple[int, int] = (-6, -8), seed: int = 0,
-) -> list[niti.Trace]:  # fmt: skip
+) -> list[oracle.Trace]:  # fmt: skip
     """Train a step on each of ``batches`` images and assert that every network makes what the oracle makes of it."""
     rng = np.random.default_rng(seed)
-    (h, w, c), layers = niti.read_model(model)
+    layers = read_layers(model)
     of_x, of_weights = exponents
     traces = []
     with every_network(model, batch_size or max(batches), threads) as networks:
@@ -58,11 +53,11 @@ def compare(
                 network.set_weights_int8(i, values, of_weights - i)
         current = [values.astype(np.int64) for values in held]
         for step, batch in enumerate(batches):
-            x = mantissas(rng, (batch, h, w, c), inputs)
+            x = mantissas(rng, (batch, *layers[0].into), inputs)
             labels = rng.integers(0, networks[0].classes, batch, dtype=np.int32)
-            trace = niti.train(
+            trace = oracle.train(
                 layers, current, [of_weights - i for i in range(len(layers))], x.astype(np.int64), of_x, labels,
-                oracle_rules(rules, step),
+                rules, step,
             )  # fmt: skip
             for network in networks:
                 same(network, trace, x, of_x, labels, rules, step)
@@ -72,7 +67,7 @@ def compare(
 
 
 def same(
-    network: Network, trace: niti.Trace, x: npt.NDArray[np.int8], exponent: int, labels: npt.NDArray[np.int32],
+    network: Network, trace: oracle.Trace, x: npt.NDArray[np.int8], exponent: int, labels: npt.NDArray[np.int32],
     rules: Rules, step: int,
 ) -> None:  # fmt: skip
     """Train a network by one step and assert that all it tells equals the oracle's."""

@@ -4,45 +4,32 @@ Values are mantissa * 2^exponent, mantissas from -127 to 127, tensors NHWC, weig
 purpose: every sum is exact, every rounding is the textbook formula.
 """
 
-import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
+from fl_sim.int8.layers import Layer
+from profiler.native.rules import Rounding, Rules
+
 Ints = npt.NDArray[np.int64]
-Shape = tuple[int, int, int]
-
-NEAREST, PSEUDO_STOCHASTIC, STOCHASTIC = "nearest", "pseudo_stochastic", "stochastic"
 OF_ACTIVATION, OF_ERROR, OF_UPDATE, OF_LOSS = 1, 2, 3, 4
-WORD = 0xFFFFFFFF
+LOSS_SHIFT = 4  # what is left of 2^11 are the 128 of the whole error
+MOST_SHIFT = 31  # the widest that int32 has; mu below zero may ask for more
+_WORD = 0xFFFFFFFF
 
 
-@dataclass(frozen=True)
-class Layer:
-    """A convolution or a fully connected layer, with the ReLU and the pool behind it."""
+@dataclass
+class Forward:
+    """What went through the layers: inputs (the logits last), outputs before and winners of pools, sums and shifts."""
 
-    convolution: bool
-    weights: tuple[int, ...]  # O, k, k, C or O, inputs
-    out: Shape  # before the pool
-    pad: int = 0
-    relu: bool = True
-    pool: bool = False
-
-
-@dataclass(frozen=True)
-class Rules:
-    """How a step rounds and how large its updates are."""
-
-    mu_conv: int = 3
-    mu_fc: int = 3
-    activation: str = NEAREST
-    error: str = NEAREST
-    update: str = PSEUDO_STOCHASTIC
-    loss: str = PSEUDO_STOCHASTIC
-    seed: int = 0
-    step: int = 0
+    inputs: list[Ints]
+    outputs: list[Ints]
+    winners: list[Ints]
+    accumulators: list[Ints]
+    shifts: list[int]
+    logits_exponent: int
 
 
 @dataclass
@@ -63,28 +50,6 @@ class Trace:
     weights: list[Ints] = field(default_factory=list)
 
 
-def read_model(text: str) -> tuple[Shape, list[Layer]]:
-    """Return the input's shape and the layers of a description such as 28x28x1:conv20k5,pool,fc62."""
-    head, _, body = text.partition(":")
-    h, w, c = (int(side) for side in head.split("x"))
-    start, layers = (h, w, c), list[Layer]()
-    for word in body.split(","):
-        if word == "pool":
-            layers[-1] = Layer(**{**vars(layers[-1]), "pool": True})
-            h, w = h // 2, w // 2
-        elif found := re.fullmatch(r"conv(\d+)k(\d+)(?:p(\d+))?", word):
-            o, k, p = int(found[1]), int(found[2]), int(found[3] or 0)
-            h, w = h + 2 * p - k + 1, w + 2 * p - k + 1
-            layers.append(Layer(True, (o, k, k, c), (h, w, o), p))
-            c = o
-        else:
-            o = int(word.removeprefix("fc"))
-            layers.append(Layer(False, (o, h * w * c), (1, 1, o)))
-            h, w, c = 1, 1, o
-    layers[-1] = Layer(**{**vars(layers[-1]), "relu": False})
-    return start, layers
-
-
 def bits(largest: int) -> int:
     """Return ceil(log2 largest), and 0 for 0."""
     return (largest - 1).bit_length() if largest >= 1 else 0
@@ -92,43 +57,44 @@ def bits(largest: int) -> int:
 
 def random_word(key: int, place: npt.ArrayLike) -> npt.NDArray[np.uint64]:
     """Return 32 well-mixed bits for a key and places: the generator that rounding.h defines."""
-    x = (np.asarray(place, dtype=np.uint64) * np.uint64(0x9E3779B9) + np.uint64(key)) & np.uint64(WORD)
+    x = (np.asarray(place, dtype=np.uint64) * np.uint64(0x9E3779B9) + np.uint64(key)) & np.uint64(_WORD)
     for shift, factor in ((16, 0x7FEB352D), (15, 0x846CA68B)):
-        x = ((x ^ (x >> np.uint64(shift))) * np.uint64(factor)) & np.uint64(WORD)
+        x = ((x ^ (x >> np.uint64(shift))) * np.uint64(factor)) & np.uint64(_WORD)
     return x ^ (x >> np.uint64(16))
 
 
 def random_key(seed: int, step: int, layer: int, purpose: int) -> int:
     """Return the key of one tensor's random numbers."""
-    key = int(random_word(seed & WORD, seed >> 32))
-    key = int(random_word(key, step & WORD))
+    key = int(random_word(seed & _WORD, seed >> 32))
+    key = int(random_word(key, step & _WORD))
     key = int(random_word(key, step >> 32))
     return int(random_word(key, layer * 8 + purpose))
 
 
-def shifted(x: npt.ArrayLike, s: int, rounding: str, key: int = 0) -> Ints:
+def shifted(x: npt.ArrayLike, s: int, rounding: Rounding, key: int = 0) -> Ints:
     """Return x / 2^s, rounded on magnitudes; x itself if s is not positive."""
     x = np.asarray(x, dtype=np.int64)
     if s <= 0:
         return x
     a = np.abs(x)
     q, r = a >> s, a & ((1 << s) - 1)
-    if rounding == NEAREST:
+    if rounding == "nearest":
         up = r >= 1 << (s - 1)
-    elif rounding == PSEUDO_STOCHASTIC:
+    elif rounding == "pseudo-stochastic":
         half = s // 2
         up = (r >> half) > (r & ((1 << half) - 1)) * (1 + s % 2)
     else:
         places = np.arange(x.size, dtype=np.uint64).reshape(x.shape)
         up = (random_word(key, places).astype(np.int64) & ((1 << s) - 1)) < r
-    return np.sign(x) * (q + up)
+    return np.asarray(np.sign(x) * (q + up))
 
 
 def clipped(x: Ints) -> Ints:
+    """Return mantissas: the numbers within -127 and 127."""
     return np.clip(x, -127, 127)
 
 
-def requantised(accumulator: Ints, rounding: str, key: int = 0) -> tuple[Ints, int]:
+def requantised(accumulator: Ints, rounding: Rounding, key: int = 0) -> tuple[Ints, int]:
     """Return mantissas and the shift that brings the largest of them into seven bits."""
     s = max(bits(int(np.abs(accumulator).max())) - 7, 0)
     return clipped(shifted(accumulator, s, rounding, key)), s
@@ -142,13 +108,19 @@ def windows(x: Ints, layer: Layer) -> Callable[[int, int], Ints]:
 
 
 def forward(x: Ints, weights: Ints, layer: Layer) -> Ints:
+    """Return the sums [N, H, W, O] or [N, O] of a layer with inputs [N, H, W, C]."""
     if not layer.convolution:
         return x.reshape(len(x), -1) @ weights.T
     seen, k = windows(x, layer), weights.shape[1]
-    return sum((seen(y, x) @ weights[:, y, x, :].T for y in range(k) for x in range(k)), start=np.int64(0))
+    total = np.zeros((len(x), *layer.out), dtype=np.int64)
+    for y in range(k):
+        for x_ in range(k):
+            total += seen(y, x_) @ weights[:, y, x_, :].T
+    return total
 
 
 def weight_gradient(x: Ints, error: Ints, weights: Ints, layer: Layer) -> Ints:
+    """Return the sums over images and places, shaped as the weights."""
     if not layer.convolution:
         return error.T @ x.reshape(len(x), -1)
     seen, k, rows = windows(x, layer), weights.shape[1], error.reshape(-1, weights.shape[0])
@@ -160,6 +132,7 @@ def weight_gradient(x: Ints, error: Ints, weights: Ints, layer: Layer) -> Ints:
 
 
 def input_error(x: Ints, error: Ints, weights: Ints, layer: Layer) -> Ints:
+    """Return the sums of the error that reach each input, shaped as the inputs."""
     if not layer.convolution:
         return (error @ weights).reshape(x.shape)
     n, h, w, c = x.shape
@@ -180,20 +153,21 @@ def pooled(m: Ints) -> tuple[Ints, Ints]:
 
 
 def unpooled(error: Ints, winners: Ints, shape: tuple[int, ...]) -> Ints:
+    """Return the errors where the maxima came from, zeros elsewhere."""
     spread = np.zeros(shape, dtype=np.int64)
     n, y, x, c = np.indices(error.shape)
     spread[n, 2 * y + winners // 2, 2 * x + winners % 2, c] = error
     return spread
 
 
-def loss_gradient(m: Ints, e: int, labels: npt.ArrayLike, rounding: str, key: int = 0) -> Ints:
+def loss_gradient(m: Ints, e: int, labels: npt.ArrayLike, rounding: Rounding, key: int = 0) -> Ints:
     """Return the integer cross-entropy's gradient, 128 (p - onehot), from logits m * 2^e."""
     raw = np.zeros(m.shape, dtype=np.int64)
     for i, label in enumerate(np.asarray(labels)):
         p = likelihoods([int(value) for value in m[i]], e)
         raw[i] = [2048 * value // sum(p) for value in p]
         raw[i, label] -= raw[i].sum()
-    return clipped(shifted(raw, 4, rounding, key))
+    return clipped(shifted(raw, LOSS_SHIFT, rounding, key))
 
 
 def likelihoods(row: list[int], e: int) -> list[int]:
@@ -206,6 +180,7 @@ def likelihoods(row: list[int], e: int) -> list[int]:
 
 
 def toward_zero(x: int, s: int) -> int:
+    """Return x / 2^s without its fraction."""
     return -(-x >> s) if x < 0 else x >> s
 
 
@@ -217,43 +192,50 @@ def cross_entropy(m: Ints, e: int, labels: npt.ArrayLike) -> float:
     return float(np.mean(np.log(np.exp(values).sum(axis=1)) - chosen))
 
 
+def forward_pass(
+    layers: Sequence[Layer], weights: Sequence[Ints], exponents: Sequence[int], x: Ints, exponent: int, rules: Rules,
+    step: int = 0,
+) -> Forward:  # fmt: skip
+    """Return what a batch [N, H, W, C] becomes; ``step`` numbers the random draws."""
+    done = Forward([x], [], [], [], [], exponent)
+    for i, (layer, w) in enumerate(zip(layers, weights, strict=True)):
+        accumulator = forward(done.inputs[-1], w, layer)
+        m, s = requantised(accumulator, rules.activation, random_key(rules.seed, step, i, OF_ACTIVATION))
+        m = np.maximum(m, 0) if layer.relu else m
+        done.logits_exponent += exponents[i] + s
+        done.accumulators.append(accumulator)
+        done.shifts.append(s)
+        done.outputs.append(m)
+        m, winners = pooled(m) if layer.pool else (m, m)
+        done.winners.append(winners)
+        done.inputs.append(m)
+    return done
+
+
 def train(
-    layers: list[Layer], weights: list[Ints], exponents: list[int], x: Ints, exponent: int,
-    labels: npt.ArrayLike, rules: Rules,
+    layers: Sequence[Layer], weights: Sequence[Ints], exponents: Sequence[int], x: Ints, exponent: int,
+    labels: npt.ArrayLike, rules: Rules, step: int = 0,
 ) -> Trace:  # fmt: skip
     """Return what a step makes of the weights, with everything between."""
-    keys = [[random_key(rules.seed, rules.step, i, purpose) for purpose in range(5)] for i in range(len(layers))]
-    inputs, outputs, winners, accumulators, shifts = [x], list[Ints](), list[Ints](), list[Ints](), list[int]()
-    for i, (layer, w) in enumerate(zip(layers, weights, strict=True)):
-        accumulator = forward(inputs[-1], w, layer)
-        m, s = requantised(accumulator, rules.activation, keys[i][OF_ACTIVATION])
-        exponent += exponents[i] + s
-        m = np.maximum(m, 0) if layer.relu else m
-        accumulators.append(accumulator)
-        shifts.append(s)
-        outputs.append(m)
-        m, winner = pooled(m) if layer.pool else (m, m)
-        winners.append(winner)
-        inputs.append(m)
-    logits = inputs.pop()
-    error = loss_gradient(logits, exponent, labels, rules.loss, keys[-1][OF_LOSS])
+    done = forward_pass(layers, weights, exponents, x, exponent, rules, step)
+    inputs, outputs, logits, e = done.inputs, done.outputs, done.inputs[-1], done.logits_exponent
+    error = loss_gradient(logits, e, labels, rules.loss, random_key(rules.seed, step, len(layers) - 1, OF_LOSS))
     trace = Trace(
-        logits=logits, logits_exponent=exponent, loss_gradient=error,
-        right=int((logits.argmax(axis=1) == labels).sum()), loss=cross_entropy(logits, exponent, labels),
-        accumulators=accumulators, activation_shifts=shifts,
+        logits=logits, logits_exponent=e, loss_gradient=error, right=int((logits.argmax(axis=1) == labels).sum()),
+        loss=cross_entropy(logits, e, labels), accumulators=done.accumulators, activation_shifts=done.shifts,
     )  # fmt: skip
     for i in reversed(range(len(layers))):
         layer, m = layers[i], outputs[i]
-        error = unpooled(error.reshape(inputs[i + 1].shape), winners[i], m.shape) if layer.pool else error
+        error = unpooled(error.reshape(inputs[i + 1].shape), done.winners[i], m.shape) if layer.pool else error
         error = error.reshape(m.shape) * (m > 0) if layer.relu else error
         gradient = weight_gradient(inputs[i], error, weights[i], layer)
         s = bits(int(np.abs(gradient).max())) - (rules.mu_conv if layer.convolution else rules.mu_fc)
-        s = min(max(s, 0), 31)  # the widest that int32 has; mu below zero may ask for more
-        update = shifted(gradient, s, rules.update, keys[i][OF_UPDATE])
+        s = min(max(s, 0), MOST_SHIFT)
+        update = shifted(gradient, s, rules.update, random_key(rules.seed, step, i, OF_UPDATE))
         back = -1
         if i > 0:
             accumulator = input_error(inputs[i], error, weights[i], layer)
-            error, back = requantised(accumulator, rules.error, keys[i][OF_ERROR])
+            error, back = requantised(accumulator, rules.error, random_key(rules.seed, step, i, OF_ERROR))
         trace.gradients.insert(0, gradient)
         trace.updates.insert(0, update)
         trace.weights.insert(0, clipped(weights[i] - update))
@@ -271,11 +253,3 @@ def quantised(x: npt.NDArray[np.float32]) -> tuple[Ints, int]:
     e = int(e) - (mantissa == 0.5) - 7
     scaled = np.ldexp(x.astype(np.float64), -e)
     return clipped((np.sign(scaled) * np.floor(np.abs(scaled) + 0.5)).astype(np.int64)), e
-
-
-def stream(count: int, seed: int) -> Ints:
-    """Return the numbers of the specification's worked example."""
-    values = [seed]
-    for _ in range(count):
-        values.append((1103515245 * values[-1] + 12345) % 2**31)
-    return np.array([(value >> 16) % 255 - 127 for value in values[1:]], dtype=np.int64)
