@@ -20,8 +20,8 @@ class AverageWeights:
 class AccumulateUpdates:
     """w <- w + rate v, v <- momentum v + mean change (Algorithm 2 of the paper with rate 1 and momentum 0).
 
-    The change is the mean of the clients' weights less the decoded broadcast; v begins at 0. With momentum and fixed
-    exponents w is kept within +-127.5 * 2^exponent: what is broadcast cannot follow it farther (int8_training.md 3).
+    The change is the mean of the clients' weights less the decoded broadcast; v begins at 0. With rate 1 and without
+    momentum w - w_d stays within half a step of the grid for ever; else w must be kept in range (``kept_in_range``).
     """
 
     rate: float = 1.0
@@ -30,7 +30,7 @@ class AccumulateUpdates:
 
 @dataclass(frozen=True)
 class MajorityVote:
-    """w <- w + rate * sign of the weighted mean of the clients' signs."""
+    """w <- w + rate * sign of the weighted mean of the signs of the clients' changes; a tie leaves w as it is."""
 
     rate: float
 
@@ -44,9 +44,12 @@ def aggregate(
     """Return the server's new weights and velocity, float64 [parameters].
 
     ``reference`` is the decoded broadcast, ``mean`` the weighted mean of what was decoded from the clients: their
-    weights, or with ``update`` their changes.
+    weights, or with ``update`` their changes. Raises ValueError for a vote on weights.
     """
     if isinstance(aggregator, MajorityVote):
+        if not update:
+            message = "MajorityVote needs an uplink codec with update=True: the signs of weights are no vote"
+            raise ValueError(message)
         return server + aggregator.rate * np.sign(mean), velocity
     if isinstance(aggregator, AverageWeights):
         return (reference + mean if update else mean), velocity
@@ -57,6 +60,6 @@ def aggregate(
 
 
 def kept_in_range(model: Model, values: Values, exponents: tuple[int, ...]) -> Values:
-    """Return weights cut at the largest that rounds to a mantissa of +-127 without saturating."""
+    """Return weights cut at +-127.5 * 2^exponent: farther away the broadcast, at most 127, is more than half off."""
     most = (LARGEST + 0.5) * scales(model, exponents)
     return np.clip(values, -most, most)

@@ -7,9 +7,20 @@ import numpy as np
 import numpy.typing as npt
 
 from fl_sim.model import Model
-from fl_sim.weights import Floats, FloatWeights, IntWeights, Weights, floats, layer_exponents, quantized
+from fl_sim.weights import (
+    Floats,
+    FloatWeights,
+    IntWeights,
+    Mantissas,
+    Weights,
+    check_exponents,
+    floats,
+    layer_exponents,
+    quantized,
+)
 
 Memory = Floats  # what a client's quantizer left over, for its next upload
+Bytes = npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -33,14 +44,21 @@ class Dense:
 
 @dataclass(frozen=True)
 class Quantize:
-    """A power-of-two scale for each layer, then ``Packed``: per layer its exponent in a byte, then its mantissas.
+    """A power-of-two scale for each layer, then mantissas: per layer its exponent in a byte, then all its numbers.
 
-    ``exponents``: fixed are the run's (chosen once, from the first model), dynamic those of what is sent.
+    Mantissas are two's complement of ``bits`` (2 to 8), packed without gaps, the first in the highest bits of the first
+    byte; what is left of the last byte is 0. ``exponents``: fixed are the run's (chosen once, from the first model),
+    dynamic those of what is sent.
     """
 
     bits: int = 8
     rounding: Literal["nearest", "stochastic"] = "nearest"
     exponents: Literal["fixed", "dynamic"] = "fixed"
+
+    def __post_init__(self) -> None:
+        if not 2 <= self.bits <= 8:
+            message = f"bits must be from 2 to 8 (got {self.bits}); one bit for each number is Sign"
+            raise ValueError(message)
 
     @property
     def format(self) -> str:
@@ -50,7 +68,7 @@ class Quantize:
 
 @dataclass(frozen=True)
 class Sign:
-    """One bit for each number: whether it is 0 or above."""
+    """One bit for each number: whether it is 0 or above; the first is the highest of the first byte."""
 
     format = "sign"
 
@@ -78,27 +96,52 @@ def encode(
 ) -> tuple[Message, Memory | None]:  # fmt: skip
     """Return the message for ``weights`` and what it left over (None without error feedback).
 
-    ``exponents`` are the run's; ``rng`` is needed for stochastic rounding, ``reference`` for an update.
+    ``exponents`` are the run's; ``rng`` is needed for stochastic rounding, ``reference`` for an update. Mantissas are
+    sent as they are by a codec of 8 bits. Raises ArithmeticError if a weight is not finite and must be rounded.
     """
     if codec.update:
         if reference is None:
             message = "reference must be given to send an update"
             raise ValueError(message)
         weights = FloatWeights(floats(model, weights) - floats(model, reference))
-        if memory is not None:
-            weights = FloatWeights(weights.values + memory)
-    sent = Message(_bytes(codec, model, weights, exponents, rng))
+    if codec.error_feedback and memory is not None:
+        weights = FloatWeights(floats(model, weights) + memory)
+    sent = Message(_bytes(codec.form, model, weights, exponents, rng))
     if not codec.error_feedback:
         return sent, None
-    return sent, floats(model, weights) - floats(model, _read(codec, model, sent))
+    return sent, floats(model, weights) - floats(model, decode(codec, model, sent))
 
 
 def decode(codec: Codec, model: Model, sent: Message) -> Weights:
     """Return what a message holds: weights, or with ``codec.update`` their change (of signs: +1 and -1).
 
-    Raises ValueError if it has not the bytes that the model needs or a mantissa is out of range.
+    Numbers of 8 and 32 bits are views of the message, read-only. A message that is taken is one that ``encode`` makes
+    of what it holds. Raises ValueError if it has not the bytes that the model needs, a mantissa is the lowest of its
+    bits (-128 of 8), an exponent is out of range, or what is left of the last byte is not 0.
     """
-    return _read(codec, model, sent)
+    form, layers, count = codec.form, len(model.sizes), model.parameters
+    bits = 32 if isinstance(form, Dense) else 1 if isinstance(form, Sign) else form.bits
+    head = layers if isinstance(form, Quantize) else 0
+    expected = head - (-count * bits // 8)
+    if sent.nbytes != expected:
+        message = f"a message of {codec.format} for {model.name} must have {expected} bytes (got {sent.nbytes})"
+        raise ValueError(message)
+    if isinstance(form, Dense):
+        return FloatWeights(np.frombuffer(sent.payload, dtype="<f4").astype(np.float32, copy=False))
+    if sent.payload[-1] & ((1 << (-count * bits % 8)) - 1):
+        message = f"a message of {codec.format} for {model.name} must end in {-count * bits % 8} bits of 0"
+        raise ValueError(message)
+    body = np.frombuffer(sent.payload, dtype=np.uint8, offset=head)
+    if isinstance(form, Sign):
+        signs = np.unpackbits(body, count=count).astype(np.float32)
+        return FloatWeights(signs * 2 - 1)
+    exponents = tuple(np.frombuffer(sent.payload, dtype=np.int8, count=layers).tolist())
+    check_exponents(model, exponents)
+    values = body.view(np.int8) if bits == 8 else _unpacked(body, bits, count)
+    if values.min() == -(1 << (bits - 1)):
+        message = f"mantissas must be {1 - (1 << (bits - 1))} or more (got {values.min()})"
+        raise ValueError(message)
+    return IntWeights(values, exponents)
 
 
 def payload_bytes(codec: Codec, model: Model) -> int:
@@ -106,56 +149,52 @@ def payload_bytes(codec: Codec, model: Model) -> int:
     zeros = FloatWeights(np.zeros(model.parameters, dtype=np.float32))
     rng = np.random.Generator(np.random.Philox(0))
     form = replace(codec, update=False, error_feedback=False)
-    return encode(form, model, zeros, exponents=(0,) * len(model.layers), rng=rng)[0].nbytes
+    return encode(form, model, zeros, exponents=(0,) * len(model.sizes), rng=rng)[0].nbytes
 
 
 def _bytes(
-    codec: Codec, model: Model, weights: Weights, exponents: tuple[int, ...], rng: np.random.Generator | None
-) -> bytes:
-    form = codec.form
+    form: Dense | Quantize | Sign, model: Model, weights: Weights, exponents: tuple[int, ...],
+    rng: np.random.Generator | None,
+) -> bytes:  # fmt: skip
     if isinstance(form, Dense):
         return floats(model, weights).astype("<f4", copy=False).tobytes()
     if isinstance(form, Sign):
-        return np.packbits(floats(model, weights) >= 0).tobytes()
-    if not isinstance(weights, IntWeights) or form.bits != 8:
         values = floats(model, weights)
-        chosen = exponents if form.exponents == "fixed" else layer_exponents(model, values, form.bits)
+        if np.isnan(values).any():
+            message = "a weight is no longer a number: training diverged; lower learning_rate"
+            raise ArithmeticError(message)
+        return np.packbits(values >= 0).tobytes()
+    if not isinstance(weights, IntWeights) or form.bits != 8:
         if form.rounding == "stochastic" and rng is None:
             message = "rng must be given to round stochastically"
             raise ValueError(message)
+        values = floats(model, weights)
+        chosen = exponents if form.exponents == "fixed" else layer_exponents(model, values, form.bits)
         weights = quantized(model, values, chosen, bits=form.bits, rng=rng if form.rounding == "stochastic" else None)
-    head = np.array(weights.exponents, dtype=np.int8).tobytes()
-    return head + (weights.values.tobytes() if form.bits == 8 else _packed(weights.values, form.bits))
+    check_exponents(model, weights.exponents)
+    head = np.array(weights.exponents, dtype=np.int8)
+    body = weights.values if form.bits == 8 else _packed(weights.values, form.bits)
+    return b"".join((head.data, np.ascontiguousarray(body).data))
 
 
-def _read(codec: Codec, model: Model, sent: Message) -> Weights:
-    form, layers, count = codec.form, len(model.layers), model.parameters
-    bits = 32 if isinstance(form, Dense) else 1 if isinstance(form, Sign) else form.bits
-    expected = -(-count * bits // 8) + (layers if isinstance(form, Quantize) else 0)
-    if sent.nbytes != expected:
-        message = f"a message for {model.name} must have {expected} bytes (got {sent.nbytes})"
-        raise ValueError(message)
-    if isinstance(form, Dense):
-        return FloatWeights(np.frombuffer(sent.payload, dtype="<f4"))
-    if isinstance(form, Sign):
-        raw = np.unpackbits(np.frombuffer(sent.payload, dtype=np.uint8), count=count)
-        return FloatWeights(raw.astype(np.float32) * 2 - 1)
-    exponents = tuple(np.frombuffer(sent.payload, dtype=np.int8, count=layers).tolist())
-    body = np.frombuffer(sent.payload, dtype=np.int8, offset=layers)
-    values = body if form.bits == 8 else _unpacked(body.view(np.uint8), form.bits, count)
-    if values.min(initial=0) == -(2 ** (form.bits - 1)):
-        message = f"mantissas must be {-(2 ** (form.bits - 1)) + 1} or more (got {-(2 ** (form.bits - 1))})"
-        raise ValueError(message)
-    return IntWeights(values, exponents)
+def _packed(values: Mantissas, bits: int) -> Bytes:
+    """Return the low ``bits`` of every mantissa without gaps: eight of them are ``bits`` bytes."""
+    low = np.zeros(-(-len(values) // 8) * 8, dtype=np.uint8)
+    np.bitwise_and(values.view(np.uint8), (1 << bits) - 1, out=low[: len(values)])
+    words = np.zeros(len(low) // 8, dtype=">u8")
+    for i in range(8):
+        words |= low[i::8].astype(np.uint64) << np.uint64(bits * (7 - i))
+    return words.view(np.uint8).reshape(-1, 8)[:, 8 - bits :].reshape(-1)[: -(-len(values) * bits // 8)]
 
 
-def _packed(values: npt.NDArray[np.int8], bits: int) -> bytes:
-    """Return the low ``bits`` of every mantissa, the first in the highest bits of the first byte."""
-    raw = np.unpackbits(values.view(np.uint8)[:, None], axis=1)[:, 8 - bits :]
-    return np.packbits(raw).tobytes()
-
-
-def _unpacked(body: npt.NDArray[np.uint8], bits: int, count: int) -> npt.NDArray[np.int8]:
-    raw = np.unpackbits(body, count=count * bits).reshape(count, bits)
-    sign = np.repeat(raw[:, :1], 8 - bits, axis=1)  # two's complement: the highest bit again
-    return np.packbits(np.concatenate([sign, raw], axis=1), axis=1)[:, 0].view(np.int8)
+def _unpacked(body: Bytes, bits: int, count: int) -> Mantissas:
+    padded = np.zeros((-(-count // 8), 8), dtype=np.uint8)
+    whole = np.zeros(len(padded) * bits, dtype=np.uint8)
+    whole[: len(body)] = body
+    padded[:, 8 - bits :] = whole.reshape(-1, bits)
+    words = padded.reshape(-1).view(">u8").astype(np.uint64)
+    values = np.empty((len(words), 8), dtype=np.int8)
+    for i in range(8):
+        values[:, i] = (words >> np.uint64(bits * (7 - i))).astype(np.uint8).view(np.int8) << (8 - bits)
+    values >>= 8 - bits  # two's complement: the highest bit again
+    return values.reshape(-1)[:count]

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from types import MappingProxyType
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +13,7 @@ from profiler.names import did_you_mean, fold, printable
 from profiler.native.model import Extent, read_model
 
 Floats = npt.NDArray[np.float32]
+Number = TypeVar("Number", bound=np.generic)
 
 # Bodies without the last layer, whose outputs are the classes. Shapes of LeNet-5 and VGG as the paper's artifact has
 # them (methods.md, section 1); vggslim and digits are ours, for machines without a GPU and for tests.
@@ -73,8 +75,11 @@ class Model:
         """Numbers in the vector."""
         return self.bounds[-1]
 
-    def split(self, values: npt.NDArray[np.generic]) -> list[npt.NDArray[np.generic]]:
-        """Return views of each layer's part of a vector."""
+    def split(self, values: npt.NDArray[Number]) -> list[npt.NDArray[Number]]:
+        """Return views of each layer's part of a vector. Raises ValueError if it has not ``parameters`` numbers."""
+        if values.shape != (self.parameters,):
+            message = f"the weights of {self.name} must be {self.parameters} numbers (got {list(values.shape)})"
+            raise ValueError(message)
         return [values[begin:end] for begin, end in zip(self.bounds[:-1], self.bounds[1:], strict=True)]
 
     def weight_shape(self, layer: int) -> tuple[int, ...]:

@@ -7,6 +7,7 @@ from itertools import pairwise
 from profiler.names import printable
 
 _MOST_STEPS = 1000
+_LARGEST = 1e30
 
 
 @dataclass(frozen=True)
@@ -21,27 +22,38 @@ class Schedule:
         return self.values[max(bisect_right(self.begins, round_number) - 1, 0)]
 
     def __str__(self) -> str:
-        first, *rest = (f"{value:g}" for value in self.values)
+        """Return the text that ``read_schedule`` reads as this schedule, to the last digit."""
+        first, *rest = map(_text, self.values)
         return " ".join([first, *(f"{value}@{begin}" for value, begin in zip(rest, self.begins[1:], strict=True))])
 
 
 def read_schedule(text: str | float, field: str, *, whole: bool = False) -> Schedule:
-    """Return the schedule of a text such as ``0.01 0.001@100``, or of one number; ValueError names ``field``."""
-    rule = f"{field} must be a number, or numbers with the round they begin in such as '3 2@100 1@167'"
+    """Return the schedule of a text such as ``0.01 0.001@100``, or of one number.
+
+    Raises ValueError naming ``field`` for a text that is none, rounds that do not rise, more than 1,000 values, one
+    that is not finite or at 1e30 or more, and with ``whole`` for one that is no whole number.
+    """
+    kind = "a whole number, or whole numbers" if whole else "a number, or numbers"
+    rule = f"{field} must be {kind} with the round they begin in such as '3 2@100 1@167'"
     fault = f"{rule} (got {printable(text, 60)!r})"
     words = str(text).split()
+    if not 1 <= len(words) <= _MOST_STEPS:
+        raise ValueError(fault)
     begins, values = [1], list[float]()
     try:
         for i, word in enumerate(words):
             value, at, begin = word.partition("@")
-            if bool(at) != (i > 0) or "_" in word:
+            if bool(at) != (i > 0) or "_" in word or not word.isascii():
                 raise ValueError(fault)
             values.append(float(int(value)) if whole else float(value))
             if at:
                 begins.append(int(begin))
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         raise ValueError(fault) from error
-    rising = all(a < b for a, b in pairwise(begins))
-    if not values or len(values) > _MOST_STEPS or not rising or not all(abs(value) < 1e30 for value in values):
+    if not all(a < b for a, b in pairwise(begins)) or not all(abs(value) < _LARGEST for value in values):
         raise ValueError(fault)
     return Schedule(tuple(begins), tuple(values))
+
+
+def _text(value: float) -> str:
+    return str(int(value)) if value == int(value) and abs(value) < 2**53 else repr(value)

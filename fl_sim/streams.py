@@ -18,15 +18,25 @@ class Purpose(IntEnum):
 
 
 def stream(seed: int, purpose: Purpose, round_number: int = 0, client: int = 0) -> np.random.Generator:
-    """Return the generator of a purpose, round (below 2^24) and client (below 2^32) of a run."""
+    """Return the generator of a purpose, round (below 2^24) and client (below 2^32) of a run.
+
+    Raises ValueError for numbers beyond, and for a seed that is not from 0 to 2^64 - 1: two streams would be one.
+    """
     return np.random.Generator(np.random.Philox(key=_key(seed, purpose, round_number, client)))
 
 
 def rounding_seed(seed: int, round_number: int, client: int) -> int:
-    """Return the 64-bit seed of a client's stochastic rounding in a round; its steps and layers are keyed below it."""
+    """Return the 64-bit seed of a client's stochastic rounding in a round; its steps and layers are keyed below it.
+
+    Within a run no two clients and rounds share one: the factor of ``high`` is odd, so they differ as ``high`` does.
+    """
     low, high = _key(seed, Purpose.ROUNDING, round_number, client)
     return int((high * 0x9E3779B97F4A7C15 + low * 0xD1B54A32D192ED03 + 0x8CB92BA72F3D8DD7) % 2**64)
 
 
-def _key(seed: int, purpose: Purpose, round_number: int, client: int) -> list[int]:
-    return [seed % 2**64, (purpose << 56) | ((round_number % 2**24) << 32) | (client % 2**32)]
+def _key(seed: int, purpose: Purpose, round_number: int, client: int) -> tuple[int, int]:
+    for name, value, bits in (("seed", seed, 64), ("round_number", round_number, 24), ("client", client, 32)):
+        if not 0 <= value < 1 << bits:
+            message = f"{name} must be from 0 to 2^{bits} - 1 (got {value})"
+            raise ValueError(message)
+    return int(seed), (int(purpose) << 56) | (int(round_number) << 32) | int(client)

@@ -6,14 +6,18 @@ import numpy as np
 import numpy.typing as npt
 
 from fl_sim.model import Model
-from fl_sim.weights import FloatWeights, IntWeights, Weights, scales
+from fl_sim.weights import Floats, FloatWeights, IntWeights, Mantissas, Weights, floats
 
 Sums = npt.NDArray[np.int64]
 Means = npt.NDArray[np.float64]
 
-# A float32 is summed as a whole number of 2^-unit: 2^62 holds all samples of a round at weights up to LARGEST.
+# A float32 below 2^13 is summed as a whole number of 2^-places. A round's sum stays below
+# 2^13 * 2^places * samples < 2^62 for places = 49 - bit_length(samples); mantissas below 2^7 need less.
 _LARGEST_LOG2 = 13
-_MOST_UNIT = 40
+_MOST_PLACES, _LEAST_PLACES = 38, 24  # finer is of no use to a float32; coarser would show
+_MOST_SAMPLES = 2 ** (62 - _LARGEST_LOG2 - _LEAST_PLACES) - 1
+
+_BLOCK = 8192  # numbers that are summed at a time, so that what lies between stays in the cache
 
 
 @dataclass(frozen=True)
@@ -30,39 +34,84 @@ class Unit:
 
 
 def unit_of(samples: int, exponents: tuple[int, ...] | None) -> Unit:
-    """Return the unit for contributions of ``samples`` in all, mantissas of fixed exponents or (None) floats."""
-    return Unit(exponents, min(_MOST_UNIT, 62 - _LARGEST_LOG2 - max(samples, 1).bit_length()))
+    """Return the unit for contributions of ``samples`` in all, mantissas of fixed exponents or (None) floats.
+
+    Raises ValueError for more samples than can be summed without overflow at 24 places: 33,554,431.
+    """
+    if not 1 <= samples <= _MOST_SAMPLES:
+        message = f"the samples of a round must be from 1 to {_MOST_SAMPLES:,} (got {samples:,}); draw fewer clients"
+        raise ValueError(message)
+    return Unit(exponents, min(_MOST_PLACES, 62 - _LARGEST_LOG2 - int(samples).bit_length()))
 
 
 def add(sums: Sums, weights: Weights, samples: int, unit: Unit) -> None:
     """Add ``samples`` times the weights to ``sums``, int64 [parameters].
 
-    Raises ArithmeticError if a float is not finite or at 2^13 or more: training has diverged. The native library's
-    ``add_int8`` and ``add_fp32`` do the same in one pass; this is their slow twin.
+    Raises ArithmeticError if a float is not finite or at 2^13 or more: training has diverged, and ``sums`` are as they
+    were; ValueError if the weights are not in the unit. The native library's ``add_int8`` and ``add_fp32`` do the same
+    in one pass; this is their slow twin.
     """
+    if not 1 <= samples <= _MOST_SAMPLES:
+        message = f"samples must be from 1 to {_MOST_SAMPLES:,} (got {samples:,})"
+        raise ValueError(message)
+    if weights.values.shape != sums.shape:
+        message = f"weights must be {len(sums)} numbers, as the sums are (got {list(weights.values.shape)})"
+        raise ValueError(message)
     if isinstance(weights, IntWeights):
         if weights.exponents != unit.exponents:
             message = f"exponents must be {unit.exponents}, those that were sent out (got {weights.exponents})"
             raise ValueError(message)
-        sums += weights.values.astype(np.int64) * samples
+        _add_int8(sums, weights.values, samples)
         return
-    if not np.all(np.abs(weights.values) < 2.0**_LARGEST_LOG2):
-        message = "a weight is no longer finite or above 8192: training diverged; lower learning_rate"
+    if unit.exponents is not None:
+        message = f"weights must be mantissas of the exponents {unit.exponents} that were sent out (got floats)"
+        raise ValueError(message)
+    low, high = weights.values.min(), weights.values.max()
+    if not (low > -(2.0**_LARGEST_LOG2) and high < 2.0**_LARGEST_LOG2):
+        rule = f"weights must be finite and within +-8192 (got {low} to {high})"
+        message = f"{rule}: training diverged; lower learning_rate"
         raise ArithmeticError(message)
-    sums += np.rint(weights.values.astype(np.float64) * unit.scale).astype(np.int64) * samples
+    _add_fp32(sums, weights.values, samples, unit.scale)
 
 
 def mean(sums: Sums, samples: int, unit: Unit, model: Model) -> Means:
-    """Return the weighted mean of what was summed, float64 [parameters]."""
-    if unit.exponents is not None:
-        return sums / float(samples) * scales(model, unit.exponents)
-    return sums / float(samples) / unit.scale
+    """Return the weighted mean of what was summed, float64 [parameters].
+
+    Raises ValueError if ``samples`` are not those of a unit: 0, or so many that the sums may have overflowed.
+    """
+    if not 1 <= samples <= _MOST_SAMPLES or unit.places > unit_of(samples, unit.exponents).places:
+        message = f"samples must be from 1 to those that unit_of was given (got {samples:,})"
+        raise ValueError(message)
+    if unit.exponents is None:
+        return sums / (float(samples) * unit.scale)
+    values = sums / float(samples)
+    for part, e in zip(model.split(values), unit.exponents, strict=True):
+        part *= 2.0**e
+    return values
 
 
 def as_unit(model: Model, weights: Weights, unit: Unit) -> Weights:
-    """Return weights as they are summed: mantissas stay if they have the unit's exponents, others become floats."""
-    if isinstance(weights, IntWeights) and weights.exponents != unit.exponents:
-        from fl_sim.weights import floats
+    """Return weights as they are summed: where that is in floats, mantissas become such."""
+    return FloatWeights(floats(model, weights)) if unit.exponents is None else weights
 
-        return FloatWeights(floats(model, weights))
-    return weights
+
+def _add_int8(sums: Sums, values: Mantissas, samples: int) -> None:
+    """``samples`` < 2^25 times a mantissa fits int64; below 2^24 it fits int32, which is faster."""
+    kind = np.int32 if samples < 2**24 else np.int64
+    product = np.empty(min(_BLOCK, len(values)), dtype=kind)
+    for begin in range(0, len(values), _BLOCK):
+        part = values[begin : begin + _BLOCK]
+        sums[begin : begin + _BLOCK] += np.multiply(part, kind(samples), out=product[: len(part)])
+
+
+def _add_fp32(sums: Sums, values: Floats, samples: int, scale: float) -> None:
+    """sums += samples * round(value * scale), halves to even; |value * scale| < 2^51 is exact in float64."""
+    scaled = np.empty(min(_BLOCK, len(values)))
+    whole = np.empty(len(scaled), dtype=np.int64)
+    for begin in range(0, len(values), _BLOCK):
+        part = values[begin : begin + _BLOCK]
+        x, n = scaled[: len(part)], whole[: len(part)]
+        np.rint(np.multiply(part, scale, out=x), out=x)
+        n[...] = x
+        n *= samples
+        sums[begin : begin + _BLOCK] += n

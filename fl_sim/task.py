@@ -10,7 +10,7 @@ from fl_sim.weights import Weights
 Indices = npt.NDArray[np.int32]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class LocalTask:
     """One client's training in one round. Batch b is ``indices[bounds[b]:bounds[b + 1]]`` of the train images."""
 
@@ -26,7 +26,7 @@ class LocalTask:
         return len(self.bounds) - 1
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class LocalResult:
     """What a client made: its weights, and over all its steps the images right and the summed loss before each."""
 
@@ -58,9 +58,17 @@ def local_task(
     samples: Indices, rng: np.random.Generator, *, client: int, round_number: int, epochs: int, batch_size: int,
     rounding_seed: int = 0,
 ) -> LocalTask:  # fmt: skip
-    """Return the task of a client that holds ``samples``: each epoch in a new order, a short last batch kept."""
+    """Return the task of a client that holds ``samples``: each epoch in a new order, a short last batch kept.
+
+    Raises ValueError for no samples, epochs or images in a batch, and for more images in all than an int32 counts.
+    """
     count = len(samples)
-    order = np.concatenate([samples[rng.permutation(count)] for _ in range(epochs)])
-    starts = np.arange(0, count, batch_size, dtype=np.int32)
-    bounds = np.concatenate([starts + epoch * count for epoch in range(epochs)] + [np.array([epochs * count])])
-    return LocalTask(client, round_number, order, bounds.astype(np.int32), rounding_seed)
+    if count < 1 or epochs < 1 or batch_size < 1 or count * epochs >= 2**31:
+        rule = "samples, epochs and batch_size must be at least 1, samples times epochs below 2^31"
+        message = f"{rule} (got {count} of client {client}, {epochs} and {batch_size})"
+        raise ValueError(message)
+    order = samples[np.concatenate([rng.permutation(count) for _ in range(epochs)])]
+    starts = np.arange(0, count, batch_size)
+    ends = np.minimum(starts + batch_size, count) + count * np.arange(epochs)[:, None]
+    bounds = np.concatenate([[0], ends.reshape(-1)]).astype(np.int32)
+    return LocalTask(client, round_number, order, bounds, rounding_seed)
