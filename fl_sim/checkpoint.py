@@ -2,7 +2,10 @@
 
 import io
 import json
+import struct
+import tokenize
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +22,11 @@ from profiler.names import printable
 CHECKPOINT = "checkpoint.npz"
 _VERSION = 1
 _MOST_BYTES = 8 << 30
+# What numpy and zipfile raise on files that are damaged.
+_DAMAGES = (
+    KeyError, ValueError, TypeError, EOFError, OSError, MemoryError, AttributeError, NotImplementedError, RuntimeError,
+    SyntaxError, struct.error, tokenize.TokenError, zipfile.BadZipFile, zlib.error,
+)  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,13 +74,16 @@ def read_checkpoint(run: Path, identity: dict[str, Any], parameters: int, layers
         message = f"{shown}: larger than {_MOST_BYTES >> 30} GiB; this is no checkpoint"
         raise ValueError(message)
     try:
-        with np.load(path, allow_pickle=False) as found:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as found:
+            if sum(member.file_size for member in found.zip.infolist()) > _MOST_BYTES:
+                message = f"unpacks to more than {_MOST_BYTES >> 30} GiB"
+                raise ValueError(message)
             arrays = {name: found[name] for name in found.files}
         if int(arrays["version"]) != _VERSION:
             message = f"is of version {int(arrays['version'])}, this fedjoule reads {_VERSION}"
             raise ValueError(message)
         before = json.loads(bytes(arrays["identity"]).decode())
-    except (KeyError, ValueError, TypeError, EOFError, OSError, zipfile.BadZipFile, NotImplementedError) as error:
+    except _DAMAGES as error:
         message = f"{shown}: damaged ({printable(error, 120)}); start the run anew in another directory"
         raise ValueError(message) from error
     changed = differences(before, identity)

@@ -1,0 +1,165 @@
+"""The round loop beside the paper's algorithms written out in fractions, and over any number of processes."""
+
+import threading
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from fl_sim.method import REGISTRY
+from fl_sim.ranks import shares
+from fl_sim.run import Round, rounds
+from fl_sim.server import first_server
+from fl_sim.weights import layer_exponents, quantized, scales
+from tests.fl_sim.drifting import DriftingEngine, drift, setting_of
+
+INT8 = [name for name, method in REGISTRY.items() if method.precision == "int8"]
+
+
+def run(ranks: "Fellow | None" = None, **changes: object) -> list[Round]:
+    setting = setting_of(**changes)
+    return list(rounds(setting, DriftingEngine(), first_server(setting), ranks))
+
+
+def half_away(x: Fraction) -> int:
+    whole = int(abs(x) + Fraction(1, 2))
+    return whole if x >= 0 else -whole
+
+
+@pytest.mark.parametrize("method", ["qfedavg", "qfedupdate"])
+def test_the_paper_algorithms_in_fractions(method: str) -> None:
+    """Algorithms 1 and 2, weight by weight; the server's numbers are rounded to float32 once a round."""
+    setting = setting_of(method=method)
+    server = first_server(setting)
+    exponents, model = server.exponents, setting.model
+    w = [Fraction(float(value)) for value in server.weights]
+    step = [Fraction(2) ** int(e) for e in np.repeat(exponents, model.sizes)]
+    for number, done in enumerate(run(method=method), start=1):
+        sent = [max(-127, min(127, half_away(value / s))) for value, s in zip(w, step, strict=True)]
+        tasks = [setting.task(client, number) for client in setting.cohort(number)]
+        heavy = [len(setting.partition.of(task.client)) for task in tasks]
+        moved = [np.clip(np.array(sent) + drift(task, len(sent)), -127, 127).tolist() for task in tasks]
+        mean = [
+            sum(Fraction(n * m[i]) for n, m in zip(heavy, moved, strict=True)) / sum(heavy) * step[i]
+            for i in range(len(sent))
+        ]
+        if method == "qfedavg":
+            w = mean
+        else:
+            w = [value - (q * s - m) for value, q, s, m in zip(w, sent, step, mean, strict=True)]
+        found = done.server.weights
+        assert np.allclose(found, [float(value) for value in w], rtol=2e-7, atol=1e-9)
+        half = [s / 2 for s in step]
+        above = [abs(m - q * s) >= h for m, q, s, h in zip(mean, sent, step, half, strict=True)]
+        assert done.row.share_above_half_lsb == pytest.approx(np.mean(above), abs=1e-12)
+        w = [Fraction(float(value)) for value in found]
+
+
+def test_floatfl_is_the_weighted_mean() -> None:
+    setting = setting_of(method="floatfl", rounds=1)
+    server = first_server(setting)
+    (done,) = run(method="floatfl", rounds=1)
+    tasks = [setting.task(client, 1) for client in setting.cohort(1)]
+    heavy = np.array([len(setting.partition.of(task.client)) for task in tasks], dtype=np.float64)
+    moved = np.array([server.weights + np.float32(1) * drift(task, len(server.weights)) / 1024 for task in tasks])
+    expected = (heavy[:, None] * moved.astype(np.float32)).sum(axis=0) / heavy.sum()
+    assert np.allclose(done.server.weights, expected, rtol=1e-6, atol=1e-8)
+
+
+@pytest.mark.parametrize("method", REGISTRY)
+def test_every_method_runs_and_logs(method: str) -> None:
+    made = run(method=method)
+    assert [done.row.round for done in made] == [1, 2, 3, 4, 5, 6]
+    again = run(method=method)
+    for one, other in zip(made, again, strict=True):
+        assert (one.server.weights == other.server.weights).all()
+        assert repr(one.row) == repr(other.row)
+        assert one.clients == other.clients
+    row, clients = made[-1].row, made[-1].clients
+    assert row.upload_bytes == sum(client.upload_bytes for client in clients) > 0
+    assert row.download_bytes == sum(client.download_bytes for client in clients) > 0
+    assert row.samples == sum(client.samples for client in clients)
+    assert np.isnan(row.share_changed) == (method not in INT8)
+    assert np.isnan(row.int8_accuracy) == (REGISTRY[method].downlink.format != "int8")
+
+
+@pytest.mark.parametrize("method", INT8)
+def test_weights_stay_near_the_grid(method: str) -> None:
+    """Without momentum the FP32 weights never leave the INT8 model by more than half a step (int8_training.md 3)."""
+    setting = setting_of(method=method, rounds=20)
+    for done in run(method=method, rounds=20):
+        server = done.server
+        near = quantized(setting.model, server.weights, server.exponents).values * scales(
+            setting.model, server.exponents
+        )
+        assert (np.abs(server.weights - near) <= scales(setting.model, server.exponents) / 2 * (1 + 1e-6)).all()
+        assert server.exponents == layer_exponents(setting.model, first_server(setting).weights)
+
+
+class Fellow:
+    """One of several processes, as a thread: sums are made at a barrier."""
+
+    def __init__(self, rank: int, barrier: threading.Barrier, box: list[np.ndarray]) -> None:
+        self.rank, self.count, self._barrier, self._box = rank, barrier.parties, barrier, box
+
+    def add_up(self, numbers: np.ndarray) -> None:
+        self._box[self.rank] = numbers.copy()
+        self._barrier.wait(30)
+        total = sum(self._box[1:], start=self._box[0])
+        self._barrier.wait(30)
+        numbers[:] = total
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize("method", ["floatfl", "quanfl", "qfedavg", "qfedupdate_momentum", "quanfl_signsgd"])
+@pytest.mark.parametrize("count", [2, 3, 7])
+def test_any_number_of_processes_makes_the_same(method: str, count: int) -> None:
+    alone = run(method=method)
+    barrier, box = threading.Barrier(count), [np.zeros(0)] * count
+    made: dict[int, list[Round]] = {}
+
+    def one(rank: int) -> None:
+        made[rank] = run(Fellow(rank, barrier, box), method=method)
+
+    threads = [threading.Thread(target=one, args=(rank,)) for rank in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    for rank in range(count):
+        for mine, other in zip(made[rank], alone, strict=True):
+            assert (mine.server.weights == other.server.weights).all()
+            assert repr(mine.row) == repr(other.row)
+            assert mine.clients == other.clients
+
+
+def test_memories_stay_in_one_process() -> None:
+    with pytest.raises(ValueError, match="without torchrun"):
+        run(Fellow(0, threading.Barrier(2), []), method="quanfl_ef")
+
+
+def test_shares_are_even_and_whole() -> None:
+    setting = setting_of(cohort=12)
+    tasks = [setting.task(client, 1) for client in range(12)]
+    for count in (1, 2, 3, 5, 12, 20):
+        found = shares(tasks, count)
+        assert sorted(place for share in found for place in share) == list(range(12))
+        loads = [sum(len(tasks[place].indices) for place in share) for share in found]
+        assert max(loads) - min(loads) <= 12
+
+
+def test_rounds_that_are_not_judged() -> None:
+    made = run(evaluate_every=4)
+    assert [np.isnan(done.row.fp32_accuracy) for done in made] == [True, True, True, False, True, False]
+
+
+def test_the_order_of_the_cohort_and_of_batches_is_drawn_anew() -> None:
+    setting = setting_of(epochs=2)
+    assert len({tuple(setting.cohort(number)) for number in range(1, 30)}) > 10
+    task = setting.task(11, 1)
+    assert sorted(task.indices[:12]) == sorted(task.indices[12:]) == setting.partition.of(11).tolist()
+    assert task.bounds.tolist() == [0, 4, 8, 12, 16, 20, 24]
+    assert task.indices.tolist() != setting.task(11, 2).indices.tolist()
+    assert setting.task(0, 1).bounds.tolist() == [0, 1, 2]
