@@ -13,7 +13,9 @@ Type = np.dtype[Any]
 # Made once: comparing with numpy.int8 itself makes one each time, and a step of a small network takes microseconds.
 FLOAT32: Final = np.dtype(np.float32)
 INT8: Final = np.dtype(np.int8)
+UINT8: Final = np.dtype(np.uint8)
 INT32: Final = np.dtype(np.int32)
+INT64: Final = np.dtype(np.int64)
 
 
 def check_array(field: str, array: Array, dtype: Type, shape: tuple[int, ...] | None = None) -> None:

@@ -20,7 +20,7 @@ PRECISIONS: Final = ("fp32", "int8")
 PATHS: Final = ("scalar", "avx2", "avx512", "vnni", "neon", "dotprod", "i8mm")
 BEST: Final = -1
 
-_API_VERSION = 1
+_API_VERSION = 2
 _ERROR_BYTES = 512
 
 
@@ -72,8 +72,37 @@ class CShifts(ctypes.Structure):
     _fields_ = (("activation", ctypes.c_int), ("error", ctypes.c_int), ("update", ctypes.c_int))
 
 
+class CBatches(ctypes.Structure):
+    """``fj_batches`` of fedjoule.h."""
+
+    _fields_ = (
+        ("pixels", ctypes.c_void_p),
+        ("labels", ctypes.c_void_p),
+        ("samples", ctypes.c_int64),
+        ("table", ctypes.c_void_p),
+        ("exponent", ctypes.c_int),
+        ("order", ctypes.c_void_p),
+        ("bounds", ctypes.c_void_p),
+        ("ordered", ctypes.c_int64),
+        ("batches", ctypes.c_int64),
+    )
+
+
+class COutcome(ctypes.Structure):
+    """``fj_outcome`` of fedjoule.h."""
+
+    _fields_ = (
+        ("right", ctypes.c_int64),
+        ("loss", ctypes.c_double),
+        ("batches", ctypes.c_int64),
+        ("saturated", ctypes.c_int64),
+        ("at", ctypes.c_int64),
+    )
+
+
 _INT, _AT, _STEP = ctypes.c_int, ctypes.c_void_p, ctypes.POINTER(CStep)
 _LOSS = ctypes.POINTER(ctypes.c_float)
+_MANY = (_AT, ctypes.POINTER(CBatches), _STEP, ctypes.POINTER(COutcome))
 _FUNCTIONS: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "fj_network_new": (_INT, (ctypes.POINTER(_AT), ctypes.POINTER(COptions), ctypes.c_char_p, ctypes.c_size_t)),
     "fj_network_free": (None, (_AT,)),
@@ -83,12 +112,21 @@ _FUNCTIONS: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "fj_get_weights_fp32": (None, (_AT, _INT, _AT)),
     "fj_set_weights_int8": (None, (_AT, _INT, _AT, _INT)),
     "fj_get_weights_int8": (_INT, (_AT, _INT, _AT)),
+    "fj_value_count": (ctypes.c_size_t, (_AT,)),
+    "fj_set_all_fp32": (None, (_AT, _AT)),
+    "fj_get_all_fp32": (None, (_AT, _AT)),
+    "fj_set_all_int8": (None, (_AT, _AT, _AT)),
+    "fj_get_all_int8": (None, (_AT, _AT, _AT)),
     "fj_init_weights": (None, (_AT, ctypes.c_uint64)),
     "fj_checksum": (ctypes.c_uint64, (_AT,)),
     "fj_forward_fp32": (None, (_AT, _AT, _INT, _AT)),
     "fj_forward_int8": (_INT, (_AT, _AT, _INT, _INT, _STEP, _AT)),
     "fj_train_fp32": (_INT, (_AT, _AT, _AT, _INT, _STEP, _LOSS)),
     "fj_train_int8": (_INT, (_AT, _AT, _INT, _AT, _INT, _STEP, _LOSS)),
+    "fj_train_batches": (_INT, _MANY),
+    "fj_judge_batches": (_INT, _MANY),
+    "fj_add_int8": (None, (_AT, _AT, ctypes.c_int64, ctypes.c_size_t)),
+    "fj_add_fp32": (_INT, (_AT, _AT, ctypes.c_double, ctypes.c_int64, ctypes.c_size_t)),
     "fj_get_gradient_int8": (None, (_AT, _INT, _AT)),
     "fj_get_shifts_int8": (CShifts, (_AT, _INT)),
     "fj_get_loss_gradient_int8": (None, (_AT, _INT, _AT)),

@@ -5,9 +5,8 @@ import os
 import threading
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Literal, NamedTuple, Self
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -25,11 +24,12 @@ from profiler.native.check import (
     check_range,
     known_number,
 )
+from profiler.native.layer import Layer, Shifts, Trained, layer_of
 from profiler.native.library import (
     PATHS,
     PRECISIONS,
-    CLayer,
     COptions,
+    COutcome,
     CStep,
     Floats,
     Library,
@@ -38,48 +38,13 @@ from profiler.native.library import (
     library,
 )
 from profiler.native.rules import ROUNDINGS, Rules
+from profiler.native.samples import Indices, Outcome, Samples
 
 Labels = npt.NDArray[np.int32]
 
 _EXPONENT = (-127, 127)
 _WORD = (0, 2**64 - 1)
 _MOST_CPUS = 1024
-
-
-@dataclass(frozen=True)
-class Layer:
-    """A layer of a network; ``out_shape`` is behind its pool, shapes are height, width, channels."""
-
-    kind: Literal["conv", "fc"]
-    in_shape: tuple[int, int, int]
-    out_shape: tuple[int, int, int]
-    kernel: int
-    pad: int
-    relu: bool
-    pool: bool
-
-    @property
-    def weight_shape(self) -> tuple[int, ...]:
-        """O, ky, kx, C of a convolution; O and the flattened H, W, C of a fully connected layer."""
-        outputs, (h, w, c) = self.out_shape[2], self.in_shape
-        return (outputs, self.kernel, self.kernel, c) if self.kind == "conv" else (outputs, h * w * c)
-
-
-class Trained(NamedTuple):
-    """What a step says about the batch before it: how many were right, and the mean cross-entropy."""
-
-    right: int
-    loss: float
-
-
-class Shifts(NamedTuple):
-    """A layer's shifts in the last INT8 step; ``error`` is -1 for the first layer, which has none."""
-
-    activation: int
-    error: int
-    update: int
-
-
 _DEFAULT = Rules()
 
 
@@ -125,8 +90,9 @@ class Network:
         self.precision, self.batch_size, self.bias = precision, batch_size, bool(bias)
         self.path = PATHS[self._calls.fj_network_path(self._handle)]
         count = self._calls.fj_layer_count(self._handle)
-        self.layers = tuple(_layer(self._calls.fj_layer_at(self._handle, i)) for i in range(count))
+        self.layers = tuple(layer_of(self._calls.fj_layer_at(self._handle, i)) for i in range(count))
         self.classes = self.layers[-1].out_shape[2]
+        self.parameters = int(self._calls.fj_value_count(self._handle))  # biases included
         self._in_shape = self.layers[0].in_shape
         self._last_batch = 0
         self._rules: Rules | None = None
@@ -158,10 +124,7 @@ class Network:
         batch = self._check_input("fp32", x, FLOAT32)
         self._check_labels(labels, batch)
         check_finite("x", x)
-        rate = float(learning_rate)
-        if not -3e38 < rate < 3e38:
-            message = f"learning_rate: must be finite (got {rate})"
-            raise ValueError(message)
+        rate = _checked_rate(learning_rate)
         with self._lock:
             self._step.learning_rate = rate
             right = self._calls.fj_train_fp32(
@@ -182,6 +145,33 @@ class Network:
             )
             self._last_batch = batch
             return Trained(right, self._loss.value)
+
+    def train_client_fp32(self, samples: Samples, indices: Indices, bounds: Indices, learning_rate: float) -> Outcome:
+        """Train on every batch, batch b being ``indices[bounds[b]:bounds[b + 1]]``, in one call.
+
+        The same as ``train_fp32`` for each; training ends where the loss is no longer finite. Raises ValueError, before
+        the first step, for an index or a label out of range or a batch of none or too many.
+        """
+        rate = _checked_rate(learning_rate)
+        with self._lock:
+            self._step.learning_rate = rate
+            return self._many("fp32", self._calls.fj_train_batches, samples, indices, bounds, self._step_at)
+
+    def train_client_int8(
+        self, samples: Samples, indices: Indices, bounds: Indices, rules: Rules = _DEFAULT, *, first_step: int = 0
+    ) -> Outcome:
+        """Train on every batch in one call, as ``train_int8`` with step number ``first_step`` + b does."""
+        with self._lock:
+            at, self._last_batch = self._ruled(rules, first_step), 0
+            return self._many("int8", self._calls.fj_train_batches, samples, indices, bounds, at)
+
+    def judge(
+        self, samples: Samples, indices: Indices, bounds: Indices, rules: Rules = _DEFAULT, *, first_step: int = 0
+    ) -> Outcome:
+        """Go forward over every batch in one call; INT8 with the rounding of activations in ``rules``."""
+        with self._lock:
+            at, self._last_batch = self._ruled(rules, first_step), 0
+            return self._many(self.precision, self._calls.fj_judge_batches, samples, indices, bounds, at)
 
     def forward_fp32(self, x: Floats) -> Floats:
         """Return the logits, [batch, classes]."""
@@ -243,6 +233,44 @@ class Network:
         with self._lock:
             self._calls.fj_set_weights_int8(self._open(), layer, mantissas.ctypes.data, exponent)
 
+    def flat_fp32(self) -> Floats:
+        """Return all weights in one vector, float32 [parameters]: each layer's weights, then its biases."""
+        self._check_precision("fp32")
+        values = np.empty(self.parameters, dtype=np.float32)
+        with self._lock:
+            self._calls.fj_get_all_fp32(self._open(), values.ctypes.data)
+        return values
+
+    def set_flat_fp32(self, values: Floats) -> None:
+        """Set all weights, as ``flat_fp32`` gives them; they are copied."""
+        self._check_precision("fp32")
+        check_array("values", values, FLOAT32, (self.parameters,))
+        check_finite("values", values)
+        with self._lock:
+            self._calls.fj_set_all_fp32(self._open(), values.ctypes.data)
+
+    def flat_int8(self) -> tuple[Mantissas, tuple[int, ...]]:
+        """Return all mantissas in one vector, int8 [parameters], and the exponent of each layer."""
+        self._check_precision("int8")
+        mantissas, exponents = np.empty(self.parameters, dtype=np.int8), (ctypes.c_int32 * len(self.layers))()
+        with self._lock:
+            self._calls.fj_get_all_int8(self._open(), mantissas.ctypes.data, exponents)
+        return mantissas, tuple(exponents)
+
+    def set_flat_int8(self, mantissas: Mantissas, exponents: Sequence[int]) -> None:
+        """Set all mantissas, from -127 to 127, and each layer's exponent; they are copied."""
+        self._check_precision("int8")
+        check_array("mantissas", mantissas, INT8, (self.parameters,))
+        check_mantissas("mantissas", mantissas)
+        if len(exponents) != len(self.layers):
+            message = f"exponents: must be {len(self.layers)}, one for each layer (got {len(exponents)})"
+            raise ValueError(message)
+        for exponent in exponents:
+            check_range("exponents", exponent, *_EXPONENT)
+        with self._lock:
+            at = (ctypes.c_int32 * len(self.layers))(*exponents)
+            self._calls.fj_set_all_int8(self._open(), mantissas.ctypes.data, at)
+
     def init(self, seed: int) -> None:
         """Set all weights to Xavier uniform numbers of a seed, biases to zero."""
         check_range("seed", seed, *_WORD)
@@ -297,6 +325,20 @@ class Network:
         self._step.step = step
         return self._step_at
 
+    def _many(
+        self, precision: Precision, call: Any, samples: Samples, indices: Indices, bounds: Indices, step_at: Any
+    ) -> Outcome:
+        self._check_precision(precision)
+        handle, found = self._open(), COutcome()
+        if samples.precision != precision:
+            message = f"samples: their table is for {samples.precision}, the network is {precision}; use another table"
+            raise ValueError(message)
+        if samples.pixels.shape[1:] != self._in_shape:
+            message = f"samples: images must have the shape {self._in_shape} (got {samples.pixels.shape[1:]})"
+            raise ValueError(message)
+        end = call(handle, samples.in_c(indices, bounds), step_at, found)
+        return samples.outcome(end, found, indices, bounds, self.batch_size, self.classes)
+
     def _layer(self, layer: int, precision: Precision) -> Layer:
         self._check_precision(precision)
         check_range("layer", layer, 0, len(self.layers) - 1)
@@ -337,6 +379,9 @@ class Network:
             raise ValueError(message)
 
 
-def _layer(c: CLayer) -> Layer:
-    shapes = (c.in_h, c.in_w, c.in_c), (c.out_h, c.out_w, c.out_c)
-    return Layer("fc" if c.kind else "conv", *shapes, c.kernel, c.pad, bool(c.relu), bool(c.pool))
+def _checked_rate(learning_rate: float) -> float:
+    rate = float(learning_rate)
+    if not -3e38 < rate < 3e38:
+        message = f"learning_rate: must be finite (got {rate})"
+        raise ValueError(message)
+    return rate

@@ -28,6 +28,9 @@ const float *fj_float_forward(fj_float_engine *engine, const float *input, int b
 int fj_float_train(
     fj_float_engine *engine, const float *input, const int32_t *labels, int batch, float learning_rate, float *loss);
 
+/* Forward, and what fj_float_train would say of it. */
+int fj_float_judge(fj_float_engine *engine, const float *input, const int32_t *labels, int batch, float *loss);
+
 fj_int8_engine *fj_int8_new(const fj_model *model, int batch, fj_path path, fj_pool *pool);
 void fj_int8_free(fj_int8_engine *engine);
 void fj_int8_set(fj_int8_engine *engine, int layer, const int8_t *mantissas, int exponent);
@@ -37,6 +40,9 @@ const int8_t *fj_int8_forward(
     fj_int8_engine *engine, const int8_t *input, int exponent, int batch, const fj_step *step, int *logits_exponent);
 int fj_int8_train(fj_int8_engine *engine, const int8_t *input, int exponent, const int32_t *labels, int batch,
                   const fj_step *step, float *loss);
+int fj_int8_judge(fj_int8_engine *engine, const int8_t *input, int exponent, const int32_t *labels, int batch,
+                  const fj_step *step, float *loss);
+int64_t fj_int8_saturated(const fj_int8_engine *engine); /* weights at +-127 */
 void fj_int8_gradient(const fj_int8_engine *engine, int layer, int32_t *gradient);
 fj_shifts fj_int8_shifts(const fj_int8_engine *engine, int layer);
 void fj_int8_loss_gradient(const fj_int8_engine *engine, int batch, int8_t *gradient);

@@ -10,7 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define FJ_API_VERSION 1
+#define FJ_API_VERSION 2
 
 #if defined(__GNUC__)
 #define FJ_PUBLIC __attribute__((visibility("default")))
@@ -84,6 +84,12 @@ FJ_PUBLIC void fj_get_weights_fp32(const fj_network *network, int layer, float *
 /* Mantissas from -127 to 127, and the exponent of the layer: value = mantissa * 2^exponent. */
 FJ_PUBLIC void fj_set_weights_int8(fj_network *network, int layer, const int8_t *mantissas, int exponent);
 FJ_PUBLIC int fj_get_weights_int8(const fj_network *network, int layer, int8_t *mantissas); /* returns the exponent */
+/* The same for all layers, one behind the other: fj_value_count numbers, and an exponent for each layer. */
+FJ_PUBLIC size_t fj_value_count(const fj_network *network);
+FJ_PUBLIC void fj_set_all_fp32(fj_network *network, const float *values);
+FJ_PUBLIC void fj_get_all_fp32(const fj_network *network, float *values);
+FJ_PUBLIC void fj_set_all_int8(fj_network *network, const int8_t *mantissas, const int32_t *exponents);
+FJ_PUBLIC void fj_get_all_int8(const fj_network *network, int8_t *mantissas, int32_t *exponents);
 /* Xavier uniform of a counter-based generator; INT8 rounds the same values (exponent ceil(log2(max|w| / 127))). */
 FJ_PUBLIC void fj_init_weights(fj_network *network, uint64_t seed);
 /* Keeps a copy of the present weights inside the network, and brings it back, as often as wanted: rounds of a client
@@ -104,6 +110,48 @@ FJ_PUBLIC int fj_train_fp32(
     fj_network *network, const float *input, const int32_t *labels, int batch, const fj_step *step, float *loss);
 FJ_PUBLIC int fj_train_int8(fj_network *network, const int8_t *input, int exponent, const int32_t *labels, int batch,
                             const fj_step *step, float *loss);
+
+/* Many steps in one call: all that a client does in a round. Images stay where they are, as bytes; a batch of them is
+ * looked up in a table when its turn comes. */
+typedef struct {
+    const uint8_t *pixels; /* [samples][h][w][c] */
+    const int32_t *labels; /* [samples] */
+    int64_t samples;
+    const void *table;     /* [c][256]: what a pixel is worth; floats for FP32, mantissas from -127 for INT8, */
+    int exponent;          /* and the exponent of these */
+    const int32_t *order;  /* [ordered]: samples; batch b has order[bounds[b]] to order[bounds[b + 1] - 1] */
+    const int32_t *bounds; /* [batches + 1] */
+    int64_t ordered, batches;
+} fj_batches;
+
+typedef struct {
+    int64_t right;     /* images whose label had the largest logit, before their step */
+    double loss;       /* sum over batches of their mean cross-entropy, a float, times their images */
+    int64_t batches;   /* that were done */
+    int64_t saturated; /* INT8: weights at +-127 when training ended */
+    int64_t at;        /* where in `order` or `bounds` the refused value is */
+} fj_outcome;
+
+typedef enum {
+    FJ_DONE = 0,
+    FJ_WRONG_BOUNDS = 1, /* a batch of no image, of more than the network takes, or beyond the order */
+    FJ_WRONG_SAMPLE = 2,
+    FJ_WRONG_LABEL = 3,
+    FJ_NOT_FINITE = 4, /* FP32: the loss of the batch after the last that was done, or at the end a weight */
+    FJ_NO_MEMORY = 5
+} fj_end;
+
+/* Trains on every batch; batch b has the step number step->step + b. All is checked before the first step. */
+FJ_PUBLIC fj_end fj_train_batches(
+    fj_network *network, const fj_batches *batches, const fj_step *step, fj_outcome *outcome);
+/* The same without training. Batch b is rounded as if in step number step->step + b. */
+FJ_PUBLIC fj_end fj_judge_batches(
+    fj_network *network, const fj_batches *batches, const fj_step *step, fj_outcome *outcome);
+
+/* sums += weight * values. For floats in whole numbers: weight * round(value * scale), ties to even, where scale must be
+ * a power of two; returns 0, or -1 and leaves the sums if a value is not finite or value * scale is 2^52 or more. */
+FJ_PUBLIC void fj_add_int8(int64_t *sums, const int8_t *values, int64_t weight, size_t count);
+FJ_PUBLIC int fj_add_fp32(int64_t *sums, const float *values, double scale, int64_t weight, size_t count);
 
 /* Of the last fj_train_int8 (before anything else is done with the network), for tests and reports: a layer's int32
  * gradient in O, ky, kx, C order, and its shifts. */

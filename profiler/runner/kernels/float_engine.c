@@ -154,3 +154,11 @@ int fj_float_train(
     }
     return right;
 }
+
+int fj_float_judge(fj_float_engine *engine, const float *input, const int32_t *labels, int batch, float *loss) {
+    if (engine->slow) return fj_scalar_judge(engine->slow, input, labels, batch, loss);
+    fj_float_layer *last = &engine->layer[engine->layers - 1];
+    fj_float_forward(engine, input, batch);
+    return fj_float_loss(engine->logits, labels, batch, last->shape.out_c, last->out.image, last->error.data,
+                         last->error.image, loss);
+}

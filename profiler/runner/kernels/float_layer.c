@@ -202,49 +202,10 @@ size_t fj_float_layer_scratch(const fj_float_layer *at) {
     return larger(flipped, (size_t)(at->width + (at->thin ? at->span : 0)) * FJ_PLACES);
 }
 
-/* Weight `i` of output `o` as columns of a fully connected layer, as rows of whole vectors, and as blocks. */
-static size_t in_columns(const fj_float_layer *at, int o, size_t i) {
-    return (i / at->columns * at->stacked + (size_t)o) * at->columns + i % at->columns;
-}
-
-static size_t in_rows(const fj_float_layer *at, int o, size_t i) {
-    size_t run = (size_t)at->run, row = i / run * (size_t)at->shape.out_c + (size_t)o;
-    return row * (size_t)at->span + i % run;
-}
-
-static size_t in_blocks(const fj_float_layer *at, int o, size_t i) {
-    int first = o / at->width * at->width; /* of its block; the last block may be narrower */
-    int width = at->channels - first < at->width ? at->channels - first : at->width;
-    return (size_t)first * fj_fan_in(&at->shape) + i * (size_t)width + (size_t)(o - first);
-}
-
-void fj_float_layer_set(fj_float_layer *at, const float *weights) {
-    size_t fan_in = fj_fan_in(&at->shape);
-    for (int o = 0; o < at->shape.out_c; o++) {
-        for (size_t i = 0; i < fan_in; i++, weights++) {
-            if (at->shape.kind == FJ_FC) at->weights[in_columns(at, o, i)] = *weights;
-            else if (at->weights) at->weights[in_blocks(at, o, i)] = *weights;
-            if (at->by_row) at->by_row[in_rows(at, o, i)] = *weights;
-        }
-    }
-    if (at->learns_bias) memcpy(at->bias, weights, (size_t)at->shape.out_c * sizeof *weights);
-}
-
 int fj_float_layer_regions(fj_float_layer *at, fj_region *regions) {
     int count = 0;
     regions[count++] = (fj_region){at->bias, (size_t)at->channels * sizeof *at->bias};
     if (at->weights) regions[count++] = (fj_region){at->weights, weights_of(at) * sizeof *at->weights};
     if (at->by_row) regions[count++] = (fj_region){at->by_row, by_row_of(at) * sizeof *at->by_row};
     return count;
-}
-
-void fj_float_layer_get(const fj_float_layer *at, float *weights) {
-    size_t fan_in = fj_fan_in(&at->shape);
-    for (int o = 0; o < at->shape.out_c; o++) {
-        for (size_t i = 0; i < fan_in; i++) {
-            if (at->by_row) *weights++ = at->by_row[in_rows(at, o, i)];
-            else *weights++ = at->weights[at->shape.kind == FJ_FC ? in_columns(at, o, i) : in_blocks(at, o, i)];
-        }
-    }
-    if (at->learns_bias) memcpy(weights, at->bias, (size_t)at->shape.out_c * sizeof *weights);
 }

@@ -188,11 +188,16 @@ const float *fj_scalar_forward(fj_float_scalar *engine, const float *input, int 
     return engine->layer[engine->layers - 1].out;
 }
 
+int fj_scalar_judge(fj_float_scalar *engine, const float *input, const int32_t *labels, int batch, float *loss) {
+    Layer *last = &engine->layer[engine->layers - 1];
+    const float *logits = fj_scalar_forward(engine, input, batch);
+    return fj_float_loss(logits, labels, batch, last->shape.out_c, last->outs, last->d_out, last->outs, loss);
+}
+
 int fj_scalar_train(fj_float_scalar *engine, const float *input, const int32_t *labels, int batch, float learning_rate,
                     float *loss) {
     Layer *last = &engine->layer[engine->layers - 1];
-    const float *logits = fj_scalar_forward(engine, input, batch);
-    int right = fj_float_loss(logits, labels, batch, last->shape.out_c, last->outs, last->d_out, last->outs, loss);
+    int right = fj_scalar_judge(engine, input, labels, batch, loss);
     for (int i = engine->layers - 1; i >= 0; i--) backward(&engine->layer[i], batch, i == 0);
     for (Layer *at = engine->layer; at <= last; at++) {
         for (size_t i = 0; i < at->shape.weights; i++) at->weights[i] -= learning_rate * at->gradient[i];

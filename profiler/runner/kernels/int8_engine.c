@@ -69,21 +69,6 @@ static fj_int8_layer layer_of(const fj_int8_engine *engine, const fj_layer *of, 
     return made;
 }
 
-/* Where the model's weight of output 0 stands in a column of ours. */
-static size_t row_of(const fj_int8_layer *layer, size_t place) {
-    size_t inputs = (size_t)layer->true_inputs, side = (size_t)layer->kernel, tap = place / inputs;
-    return tap / side * layer->steps * 4 + tap % side * (size_t)layer->inputs + place % inputs;
-}
-
-static size_t fan_in_of(const fj_int8_layer *layer) {
-    return (size_t)(layer->kernel * layer->kernel * layer->true_inputs);
-}
-
-static int8_t *weight_of(const fj_int8_engine *engine, const fj_int8_layer *layer, size_t output, size_t place) {
-    size_t tile = (size_t)engine->kernels->columns, row = row_of(layer, place);
-    return layer->weights + output / tile * tile * layer->rows + (row / 4 * tile + output % tile) * 4 + row % 4;
-}
-
 static int take_layer(fj_int8_engine *engine, fj_int8_layer *made, const fj_layer *of, int batch) {
     size_t pixels = (size_t)batch * (size_t)of->out_h * (size_t)of->out_w;
     *made = layer_of(engine, of, made == engine->layer);
@@ -93,7 +78,7 @@ static int take_layer(fj_int8_engine *engine, fj_int8_layer *made, const fj_laye
     made->place = take(engine, made->rows * sizeof *made->place);
     if (made->pool) made->winner = take(engine, pixels * made->columns);
     if (!made->weights || !made->start || !made->place || (made->pool && !made->winner)) return -1;
-    for (size_t place = 0; place < fan_in_of(made); place++) made->place[row_of(made, place)] = (uint32_t)place;
+    for (size_t place = 0; place < fj_int8_fan_in(made); place++) made->place[fj_int8_row_of(made, place)] = (uint32_t)place;
     return 0;
 }
 
@@ -160,29 +145,6 @@ void fj_int8_free(fj_int8_engine *engine) {
     free(engine);
 }
 
-void fj_int8_set(fj_int8_engine *engine, int layer, const int8_t *mantissas, int exponent) {
-    fj_int8_layer *of = &engine->layer[layer];
-    for (size_t output = 0; output < (size_t)of->outputs; output++)
-        for (size_t place = 0; place < fan_in_of(of); place++, mantissas++)
-            *weight_of(engine, of, output, place) = *mantissas < -127 ? -127 : *mantissas;
-    of->exponent = exponent, of->is_begun = 0;
-}
-
-int fj_int8_get(const fj_int8_engine *engine, int layer, int8_t *mantissas) {
-    const fj_int8_layer *of = &engine->layer[layer];
-    for (size_t output = 0; output < (size_t)of->outputs; output++)
-        for (size_t place = 0; place < fan_in_of(of); place++) *mantissas++ = *weight_of(engine, of, output, place);
-    return of->exponent;
-}
-
-int fj_int8_regions(fj_int8_engine *engine, int layer, fj_region *regions) {
-    fj_int8_layer *of = &engine->layer[layer];
-    regions[0] = (fj_region){of->weights, of->rows * of->columns};
-    regions[1] = (fj_region){of->start, (size_t)(of->kernel + 1) * of->columns * sizeof *of->start};
-    regions[2] = (fj_region){&of->is_begun, sizeof of->is_begun};
-    return 3;
-}
-
 static fj_int8_rounding rounding(fj_rounding how, int shift, const fj_step *step, int layer, fj_purpose purpose) {
     return (fj_int8_rounding){how, shift, fj_random_key(step->seed, step->step, layer, purpose), 0};
 }
@@ -206,7 +168,7 @@ int fj_int8_train(fj_int8_engine *engine, const int8_t *input, int exponent, con
                   const fj_step *step, float *loss) {
     int last = engine->layers - 1, classes = engine->layer[last].outputs, of_logits;
     const int8_t *logits = fj_int8_forward(engine, input, exponent, batch, step, &of_logits);
-    int right = fj_int8_judge(logits, of_logits, labels, batch, classes, loss);
+    int right = fj_int8_judge_logits(logits, of_logits, labels, batch, classes, loss);
     fj_int8_rounding of_loss = rounding(step->loss, LOSS_SHIFT, step, last, FJ_OF_LOSS);
     int8_t *errors = (int8_t *)engine->sums; /* free until the way back begins */
     fj_int8_loss_error(logits, of_logits, labels, batch, classes, &of_loss, errors);
@@ -226,13 +188,20 @@ int fj_int8_train(fj_int8_engine *engine, const int8_t *input, int exponent, con
     return right;
 }
 
+int fj_int8_judge(fj_int8_engine *engine, const int8_t *input, int exponent, const int32_t *labels, int batch,
+                  const fj_step *step, float *loss) {
+    int of_logits, classes = engine->layer[engine->layers - 1].outputs;
+    const int8_t *logits = fj_int8_forward(engine, input, exponent, batch, step, &of_logits);
+    return fj_int8_judge_logits(logits, of_logits, labels, batch, classes, loss);
+}
+
 /* Inputs and errors of the step are still there: the sums are made again. */
 void fj_int8_gradient(const fj_int8_engine *engine, int layer, int32_t *gradient) {
     const fj_int8_layer *of = &engine->layer[layer];
     if (engine->trained) fj_int8_sum_gradient((fj_int8_engine *)engine, of, engine->trained);
     for (size_t output = 0; output < (size_t)of->outputs; output++)
-        for (size_t place = 0; place < fan_in_of(of); place++)
-            *gradient++ = engine->trained ? engine->gradient[row_of(of, place) * of->columns + output] : 0;
+        for (size_t place = 0; place < fj_int8_fan_in(of); place++)
+            *gradient++ = engine->trained ? engine->gradient[fj_int8_row_of(of, place) * of->columns + output] : 0;
 }
 
 fj_shifts fj_int8_shifts(const fj_int8_engine *engine, int layer) {

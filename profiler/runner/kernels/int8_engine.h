@@ -72,6 +72,16 @@ static inline size_t fj_round_up(size_t x, size_t to) {
     return (x + to - 1) / to * to;
 }
 
+/* Where the model's weight of output 0 stands in a column of ours. */
+static inline size_t fj_int8_row_of(const fj_int8_layer *layer, size_t place) {
+    size_t inputs = (size_t)layer->true_inputs, side = (size_t)layer->kernel, tap = place / inputs;
+    return tap / side * layer->steps * 4 + tap % side * (size_t)layer->inputs + place % inputs;
+}
+
+static inline size_t fj_int8_fan_in(const fj_int8_layer *layer) {
+    return (size_t)(layer->kernel * layer->kernel * layer->true_inputs);
+}
+
 /* Products over `batch` images. Each gives the largest magnitude among its sums. */
 uint32_t fj_int8_sum_forward(fj_int8_engine *engine, fj_int8_layer *layer, int batch);
 uint32_t fj_int8_sum_back(fj_int8_engine *engine, const fj_int8_layer *layer, int batch);
@@ -114,6 +124,7 @@ void fj_int8_take_error(fj_int8_engine *engine, const int8_t *errors, int batch)
 void fj_int8_loss_error(const int8_t *logits, int exponent, const int32_t *labels, int batch, int classes,
                         const fj_int8_rounding *how, int8_t *errors);
 /* The mean cross-entropy in floats, and how many labels have the largest logit. */
-int fj_int8_judge(const int8_t *logits, int exponent, const int32_t *labels, int batch, int classes, float *loss);
+int fj_int8_judge_logits(const int8_t *logits, int exponent, const int32_t *labels, int batch, int classes,
+                         float *loss);
 
 #endif

@@ -52,7 +52,8 @@ void fj_int8_loss_error(const int8_t *logits, int exponent, const int32_t *label
     }
 }
 
-int fj_int8_judge(const int8_t *logits, int exponent, const int32_t *labels, int batch, int classes, float *loss) {
+int fj_int8_judge_logits(const int8_t *logits, int exponent, const int32_t *labels, int batch, int classes,
+                         float *loss) {
     int right = 0;
     double total = 0.0, scale = ldexp(1.0, exponent < -100 ? -100 : exponent > 100 ? 100 : exponent);
     for (int n = 0; n < batch; n++, logits += classes) {

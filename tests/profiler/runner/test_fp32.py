@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from profiler.native.layer import Layer
 from profiler.native.library import library
-from profiler.native.network import Layer, Network
+from profiler.native.network import Network
 from tests.profiler.runner.descriptions import models
 
 torch = pytest.importorskip("torch")
