@@ -13,7 +13,7 @@ Counts = NDArray[np.int64]
 _MOST_CLIENTS = 1 << 26
 _MOST_DRAWS = 10_000
 _MOST_PROPORTIONS = 200_000_000  # drawn in all before a Dirichlet partition is given up, about 10 s
-_LARGEST_ALPHA = 1e6
+_LARGEST_ALPHA = 1e9
 
 
 @dataclass(frozen=True, eq=False)
