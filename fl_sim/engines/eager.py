@@ -1,0 +1,80 @@
+"""The reference engine: torch, one client after another, one batch after another."""
+
+from collections.abc import Callable, Iterator, Sequence
+
+from fl_sim.data.pixels import float_table
+from fl_sim.engine import Place, Work
+from fl_sim.engines.integers import Integers
+from fl_sim.engines.request import check_length, start_of, test_range
+from fl_sim.float32.client import judge, predictor, train_client
+from fl_sim.float32.device import alone, open_device
+from fl_sim.float32.feed import Feed
+from fl_sim.float32.network import layers_of
+from fl_sim.task import Evaluation, LocalResult, LocalTask
+from fl_sim.trainer import Fp32
+from fl_sim.weights import FloatWeights, IntWeights, Weights
+
+
+class EagerEngine:
+    """See ``fl_sim.engine.Engine``. Raises ValueError for more than one worker or a device that is not there."""
+
+    def __init__(self, work: Work, place: Place) -> None:
+        check_one_worker("eager", place)
+        self.work, self.place = work, place
+        self.device = open_device(place.device)
+        self._layers = layers_of(work.model)
+        self._table = float_table(work.dataset)
+        self._integers: Integers | None = None
+
+    def train(self, start: Weights, tasks: Sequence[LocalTask]) -> Iterator[tuple[int, LocalResult]]:
+        """Train the tasks in their order; see ``Engine.train``."""
+        return self._each(self._client(start), tasks)
+
+    def _client(self, start: Weights) -> Callable[[LocalTask], LocalResult]:
+        trainer = self.work.trainer
+        if isinstance(trainer, Fp32):
+            values = start_of(self.work, start, FloatWeights).values
+            feed = Feed(self.work.dataset.train, self._table, self.device)
+            return lambda task: train_client(self.work.model, self._layers, values, feed, task, trainer)
+        mantissas, integers = start_of(self.work, start, IntWeights), self.integers
+        return lambda task: integers.train(mantissas, task, trainer)
+
+    def _each(
+        self, client: Callable[[LocalTask], LocalResult], tasks: Sequence[LocalTask]
+    ) -> Iterator[tuple[int, LocalResult]]:
+        for place, task in enumerate(tasks):
+            with alone(self.device):
+                result = client(task)
+            yield place, result
+
+    def evaluate(self, weights: Weights, first: int = 0, end: int | None = None) -> Evaluation:
+        """Judge weights on test images; see ``Engine.evaluate``."""
+        check_length(self.work, weights)
+        first, end = test_range(self.work, first, end)
+        with alone(self.device):
+            if isinstance(weights, IntWeights):
+                return self.integers.judge(weights, first, end)
+            predict = predictor(self.work.model, self._layers, weights.values, self.device)
+            feed = Feed(self.work.dataset.test, self._table, self.device)
+            return judge(predict, feed, self.work.evaluation_batch, first, end)
+
+    @property
+    def integers(self) -> Integers:
+        """The INT8 half, opened when it is first needed."""
+        if self._integers is None:
+            self._integers = Integers(self.work, self.place)
+        return self._integers
+
+    def close(self) -> None:
+        """Give back the memory of the INT8 half; a second time does nothing."""
+        self._integers = None
+
+
+def check_one_worker(engine: str, place: Place) -> None:
+    """Raise ValueError unless one worker is asked for: torch's calls of small networks wait for each other."""
+    if place.workers != 1:
+        message = (
+            f"workers must be 1 for the engine {engine} (got {place.workers}); start several processes with "
+            f"torchrun, or take the engine native, which has threads"
+        )
+        raise ValueError(message)
