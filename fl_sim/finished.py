@@ -53,8 +53,15 @@ class FinishedRun:
     @property
     def model(self) -> str:
         """The model's name: the manifest's, or the configuration's; empty if neither has one."""
-        named = self.manifest.get("model")
+        about = self.manifest.get("model")
+        named = about.get("name") if isinstance(about, dict) else None
         return printable(named, 200) if isinstance(named, str) and named else self.config.model
+
+    @property
+    def data_sha256(self) -> str:
+        """SHA-256 of the data set's content, as the manifest has it; empty if it has none."""
+        about = self.manifest.get("data")
+        return printable(about.get("sha256", "")) if isinstance(about, dict) else ""
 
     @property
     def registered(self) -> int | None:
@@ -79,6 +86,7 @@ def read_run(path: str | Path) -> FinishedRun:
     rounds = _log(folder, ROUNDS, RoundRow)
     clients = _log(folder, CLIENTS, ClientRow)
     run = FinishedRun(config, rounds, clients, manifest, folder)
+    _check_digests(run)
     _check_rounds(run)
     _check_clients(run)
     return run
@@ -176,11 +184,24 @@ def _check_size(path: Path, most_rows: int) -> None:
         raise ValueError(message)
 
 
+def _check_digests(run: FinishedRun) -> None:
+    """Check that the files are those that the run wrote, where its manifest says what they were."""
+    stated = run.manifest.get("files_sha256")
+    if not isinstance(stated, dict):
+        return
+    for name, sha256, _ in digests(run):
+        file = name.rpartition("/")[2]
+        if file in stated and stated[file] != sha256:
+            shown = printable(run.path / file, 200)
+            message = f"{shown}: not the file that the run wrote, its SHA-256 in {MANIFEST} is another; "
+            raise ValueError(message + "take the run's files as they were, all from one run")
+
+
 def _check_rounds(run: FinishedRun) -> None:
     rounds, shown = run.rounds, printable(run.path / ROUNDS, 200)
     count, most = len(rounds), run.config.rounds
-    if not 0 < count <= most or not np.array_equal(rounds["round"], np.arange(1, count + 1)):
-        message = f"{shown}: must have each round from 1 on once, at most {most} of them (got {count} rows)"
+    if count != most or not np.array_equal(rounds["round"], np.arange(1, most + 1)):
+        message = f"{shown}: must have each of the {most} rounds of {CONFIG} once, in order (got {count} rows)"
         raise ValueError(message)
     bounds = {"int8_accuracy": (0, 1), "fp32_accuracy": (0, 1), "clients": (1, len(run.clients))}
     for column, (least, largest) in bounds.items():
