@@ -97,8 +97,12 @@ def encode(
     """Return the message for ``weights`` and what it left over (None without error feedback).
 
     ``exponents`` are the run's; ``rng`` is needed for stochastic rounding, ``reference`` for an update. Mantissas are
-    sent as they are by a codec of 8 bits. Raises ArithmeticError if a weight is not finite and must be rounded.
+    sent as they are by a codec of 8 bits. Raises ArithmeticError if a weight is not finite and must be rounded,
+    ValueError for weights of another model and for a missing argument.
     """
+    if weights.values.shape != (model.parameters,):
+        message = f"weights must be the {model.parameters} of {model.name} (got {list(weights.values.shape)})"
+        raise ValueError(message)
     if codec.update:
         if reference is None:
             message = "reference must be given to send an update"
