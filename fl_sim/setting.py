@@ -13,7 +13,14 @@ from fl_sim.streams import Purpose, rounding_seed, stream
 from fl_sim.task import LocalTask, local_task
 from fl_sim.trainer import Trainer
 
-_MODEL_OF = {"digits": "digits", "mnist": "lenet5", "femnist": "lenet5", "cifar10": "vggslim", "cifar100": "vggslim"}
+_MODEL_OF = {
+    "digits": "digits",
+    "mnist": "lenet5",
+    "mnist10k": "lenet5",
+    "femnist": "lenet5",
+    "cifar10": "vggslim",
+    "cifar100": "vggslim",
+}
 _CLIENTS = 100  # of a data set without natural clients, unless said
 
 

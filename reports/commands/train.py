@@ -20,7 +20,7 @@ _ROUNDINGS = click.Choice(["nearest", "pseudo-stochastic", "stochastic"])
     "--config", "file", type=click.Path(path_type=Path), metavar="FILE", help="Settings as TOML; options win."
 )
 @click.option("--method", help="floatfl, quanfl, qfedavg, qfedupdate or a variant.  [default: qfedupdate]")
-@click.option("--dataset", help="digits, mnist, femnist, cifar10 or cifar100.  [default: digits]")
+@click.option("--dataset", help="digits, mnist, mnist10k, femnist, cifar10, cifar100.  [default: digits]")
 @click.option("--data-dir", callback=folder, metavar="DIR", help="Where the data set's files lie; else downloaded.")
 @click.option("--model", help="lenet5, vgg16, ..., or a description.  [default: the data set's]")
 @click.option("--bias/--no-bias", default=None, help="Biases, for methods that train in FP32.  [default: no-bias]")
@@ -149,9 +149,10 @@ def _setting(config: "Config", data_dir: Path | None) -> "Setting":
     from fl_sim.data.catalog import load
 
     from fl_sim.setting import make_setting
+    from profiler.names import fold
 
-    writers = config.clients if config.partition in ("natural", "writer") else 0
-    return make_setting(config, load(config.dataset, data_dir, writers=writers or None))
+    by_writer = config.partition in ("natural", "writer") and fold(config.dataset) == "femnist"
+    return make_setting(config, load(config.dataset, data_dir, writers=(config.clients or None) if by_writer else None))
 
 
 def _engine(setting: "Setting", asked: str, device: str) -> Any:
