@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import process_tree
 
-Arrays = Sequence[npt.NDArray[np.generic]]
+Arrays = Sequence[npt.NDArray[np.float32]]
 _BEFORE, _BEHIND = 3, 1  # untimed rounds
 
 

@@ -14,7 +14,7 @@ Value = Callable[[Outcome], float]
 
 def wall_s(outcome: Outcome) -> float:
     """Return an outcome's seconds a round: the median."""
-    return median(outcome.figures["timed"]["rounds_s"])
+    return float(median(outcome.figures["timed"]["rounds_s"]))
 
 
 def cpu_s(outcome: Outcome) -> float:

@@ -27,7 +27,7 @@ def main(kind: str) -> None:
     work = workload.read()
     meter = Meter(list(work.weights.values()), versions=f"torch {torch.__version__}")
     data, model = lenet.clients(work), lenet.load(work.weights)
-    local = list(model.parameters())
+    local: list[Tensor] = list(model.parameters())
     server = [weight.detach().clone() for weight in local]
     meter.begin()
     for number in range(meter.rounds):

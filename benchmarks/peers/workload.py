@@ -76,7 +76,7 @@ def generate(file: Path) -> None:
         arrays[f"{layer}.bias"] = rng.uniform(-limit, limit, shape[0]).astype(np.float32)
     file.parent.mkdir(parents=True, exist_ok=True)
     partial = file.with_suffix(".partial.npz")
-    np.savez(partial, **arrays)  # type: ignore[arg-type]
+    np.savez(partial, **arrays)
     partial.replace(file)
 
 
