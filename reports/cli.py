@@ -16,6 +16,7 @@ _COMMANDS = {
     "cost": "reports.commands.cost",
     "pipeline": "reports.commands.pipeline",
     "train": "reports.commands.train",
+    "figures": "reports.commands.figures",
     "devices": "reports.commands.devices",
     "profile": "reports.commands.profile",
     "demo-phone": "reports.commands.demo_phone",
