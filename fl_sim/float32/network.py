@@ -12,10 +12,10 @@ from torch import Tensor
 
 from fl_sim.model import Model
 
-_convolution_backward = torch.ops.aten.convolution_backward.default
-_pool = torch.ops.aten.max_pool2d_with_indices.default
-_pool_backward = torch.ops.aten.max_pool2d_with_indices_backward.default
-_relu_backward = torch.ops.aten.threshold_backward.default
+convolution_backward = torch.ops.aten.convolution_backward.default
+max_pool = torch.ops.aten.max_pool2d_with_indices.default
+max_pool_backward = torch.ops.aten.max_pool2d_with_indices_backward.default
+relu_backward = torch.ops.aten.threshold_backward.default
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ def forward(layers: tuple[Layer, ...], weights: list[Parameters], x: Tensor, kep
             out = torch.conv2d(x, weight, bias, padding=layer.pad)
             if layer.pool:
                 unpooled = out
-                out, winners = _pool(unpooled, [2, 2])
+                out, winners = max_pool(unpooled, [2, 2])
         else:
             x = x.permute(0, 2, 3, 1).flatten(1) if layer.flattens else x
             out = torch.mm(x, weight.t()) if bias is None else torch.addmm(bias, x, weight.t())
@@ -133,12 +133,12 @@ def backward(
     """
     for i in range(len(layers) - 1, -1, -1):
         layer, (weight, bias), (inputs, unpooled, winners, outputs) = layers[i], weights[i], kept[i]
-        before = error = _relu_backward(error, outputs, 0) if layer.relu else error
+        before = error = relu_backward(error, outputs, 0) if layer.relu else error
         if layer.conv:
             if unpooled is not None:
-                error = _pool_backward(error, unpooled, [2, 2], [2, 2], [0, 0], [1, 1], False, winners)
+                error = max_pool_backward(error, unpooled, [2, 2], [2, 2], [0, 0], [1, 1], False, winners)
             pad, wanted = [layer.pad, layer.pad], [i > 0, True, bias is not None]
-            error, of_weight, of_bias = _convolution_backward(
+            error, of_weight, of_bias = convolution_backward(
                 error, inputs, weight, [layer.outputs], [1, 1], pad, [1, 1], False, [0, 0], 1, wanted
             )
             _add(into[i].weight, of_weight, old, new)
