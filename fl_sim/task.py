@@ -35,9 +35,17 @@ class LocalResult:
     loss_sum: float  # sum over images of their cross-entropy
 
 
+_LOSS_UNIT = 2.0**20
+
+
+def whole_loss(batch_loss: float) -> float:
+    """Return a batch's summed loss as a multiple of 2^-20: sums of such are exact, so in any order the same."""
+    return round(batch_loss * _LOSS_UNIT) / _LOSS_UNIT
+
+
 @dataclass(frozen=True)
 class Evaluation:
-    """A model on the test images."""
+    """A model on the test images. ``loss_sum`` adds up ``whole_loss`` of every batch."""
 
     right: int
     loss_sum: float

@@ -147,7 +147,6 @@ def _config(file: Path | None, given: dict[str, Any], out: Path | None, resume: 
 
 def _setting(config: "Config", data_dir: Path | None) -> "Setting":
     from fl_sim.data.catalog import load
-
     from fl_sim.setting import make_setting
     from profiler.names import fold
 
