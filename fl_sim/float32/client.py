@@ -10,7 +10,7 @@ from torch.nn.functional import cross_entropy
 from fl_sim.float32.feed import Feed
 from fl_sim.float32.network import Descent, Kept, Layer, descend, forward, loss_gradient, whole
 from fl_sim.model import Floats, Model
-from fl_sim.task import Evaluation, LocalResult, LocalTask
+from fl_sim.task import Evaluation, LocalResult, LocalTask, whole_loss
 from fl_sim.trainer import Fp32
 from fl_sim.weights import FloatWeights
 
@@ -81,7 +81,7 @@ def judge(predict: Callable[[Tensor], Tensor], feed: Feed, batch: int, first: in
         for begin in range(first, end, batch):
             x, y = feed.take(slice(begin, min(begin + batch, end)))
             told = count(predict(x), y)
-            right, loss_sum = right + told[0], loss_sum + told[1]
+            right, loss_sum = right + told[0], loss_sum + whole_loss(told[1])
     return Evaluation(right, loss_sum, end - first)
 
 
