@@ -66,3 +66,21 @@ def check_mantissas(field: str, mantissas: npt.NDArray[np.int8]) -> None:
     if mantissas.min() == -128:
         message = f"{field}: mantissas must be from -127 to 127 (got -128)"
         raise ValueError(message)
+
+
+def check_labels(labels: npt.NDArray[np.int32], count: int, classes: int) -> None:
+    """Raise ValueError unless there are ``count`` labels from 0 to ``classes`` - 1."""
+    check_array("labels", labels, INT32, (count,))
+    if labels.view(np.uint32).max() >= classes:
+        wrong = labels[(labels < 0) | (labels >= classes)][0]
+        message = f"labels: must be from 0 to {classes - 1} (got {wrong})"
+        raise ValueError(message)
+
+
+def checked_rate(learning_rate: float) -> float:
+    """Return a learning rate as a float. Raises ValueError for one that C's float cannot hold."""
+    rate = float(learning_rate)
+    if not -3e38 < rate < 3e38:
+        message = f"learning_rate: must be finite (got {rate})"
+        raise ValueError(message)
+    return rate

@@ -85,6 +85,7 @@ class CBatches(ctypes.Structure):
         ("bounds", ctypes.c_void_p),
         ("ordered", ctypes.c_int64),
         ("batches", ctypes.c_int64),
+        ("stop", ctypes.POINTER(ctypes.c_int32)),
     )
 
 

@@ -15,13 +15,14 @@ from profiler.names import printable
 from profiler.native.check import (
     FLOAT32,
     INT8,
-    INT32,
     Array,
     Type,
     check_array,
     check_finite,
+    check_labels,
     check_mantissas,
     check_range,
+    checked_rate,
     known_number,
 )
 from profiler.native.layer import Layer, Shifts, Trained, layer_of
@@ -38,7 +39,7 @@ from profiler.native.library import (
     library,
 )
 from profiler.native.rules import ROUNDINGS, Rules
-from profiler.native.samples import Indices, Outcome, Samples
+from profiler.native.samples import Indices, Outcome, Samples, Stop
 
 Labels = npt.NDArray[np.int32]
 
@@ -122,9 +123,9 @@ class Network:
     def train_fp32(self, x: Floats, labels: Labels, learning_rate: float) -> Trained:
         """Train one step of SGD on the mean cross-entropy of a batch, x [batch, height, width, channels]."""
         batch = self._check_input("fp32", x, FLOAT32)
-        self._check_labels(labels, batch)
+        check_labels(labels, batch, self.classes)
         check_finite("x", x)
-        rate = _checked_rate(learning_rate)
+        rate = checked_rate(learning_rate)
         with self._lock:
             self._step.learning_rate = rate
             right = self._calls.fj_train_fp32(
@@ -137,7 +138,7 @@ class Network:
     ) -> Trained:
         """Train one step on a batch of mantissas; ``step`` numbers the random draws of stochastic rounding."""
         batch = self._check_mantissas(x, exponent)
-        self._check_labels(labels, batch)
+        check_labels(labels, batch, self.classes)
         with self._lock:
             handle, at = self._open(), self._ruled(rules, step)
             right = self._calls.fj_train_int8(
@@ -146,32 +147,48 @@ class Network:
             self._last_batch = batch
             return Trained(right, self._loss.value)
 
-    def train_client_fp32(self, samples: Samples, indices: Indices, bounds: Indices, learning_rate: float) -> Outcome:
+    def train_client_fp32(
+        self, samples: Samples, indices: Indices, bounds: Indices, learning_rate: float, *, stop: Stop | None = None
+    ) -> Outcome:
         """Train on every batch, batch b being ``indices[bounds[b]:bounds[b + 1]]``, in one call.
 
-        The same as ``train_fp32`` for each; training ends where the loss is no longer finite. Raises ValueError, before
-        the first step, for an index or a label out of range or a batch of none or too many.
+        Its slow twin is ``train_fp32`` for each batch; training ends where the loss is no longer finite, or ``stop`` is
+        set. Raises ValueError, before the first step, for an index or label out of range, a batch of none or too many.
         """
-        rate = _checked_rate(learning_rate)
+        rate = checked_rate(learning_rate)
         with self._lock:
             self._step.learning_rate = rate
-            return self._many("fp32", self._calls.fj_train_batches, samples, indices, bounds, self._step_at)
+            return self._many("fp32", self._calls.fj_train_batches, samples, indices, bounds, self._step_at, stop)
 
     def train_client_int8(
-        self, samples: Samples, indices: Indices, bounds: Indices, rules: Rules = _DEFAULT, *, first_step: int = 0
+        self,
+        samples: Samples,
+        indices: Indices,
+        bounds: Indices,
+        rules: Rules = _DEFAULT,
+        *,
+        first_step: int = 0,
+        stop: Stop | None = None,
     ) -> Outcome:
         """Train on every batch in one call, as ``train_int8`` with step number ``first_step`` + b does."""
         with self._lock:
             at, self._last_batch = self._ruled(rules, first_step), 0
-            return self._many("int8", self._calls.fj_train_batches, samples, indices, bounds, at)
+            return self._many("int8", self._calls.fj_train_batches, samples, indices, bounds, at, stop)
 
     def judge(
-        self, samples: Samples, indices: Indices, bounds: Indices, rules: Rules = _DEFAULT, *, first_step: int = 0
+        self,
+        samples: Samples,
+        indices: Indices,
+        bounds: Indices,
+        rules: Rules = _DEFAULT,
+        *,
+        first_step: int = 0,
+        stop: Stop | None = None,
     ) -> Outcome:
         """Go forward over every batch in one call; INT8 with the rounding of activations in ``rules``."""
         with self._lock:
             at, self._last_batch = self._ruled(rules, first_step), 0
-            return self._many(self.precision, self._calls.fj_judge_batches, samples, indices, bounds, at)
+            return self._many(self.precision, self._calls.fj_judge_batches, samples, indices, bounds, at, stop)
 
     def forward_fp32(self, x: Floats) -> Floats:
         """Return the logits, [batch, classes]."""
@@ -326,7 +343,14 @@ class Network:
         return self._step_at
 
     def _many(
-        self, precision: Precision, call: Any, samples: Samples, indices: Indices, bounds: Indices, step_at: Any
+        self,
+        precision: Precision,
+        call: Any,
+        samples: Samples,
+        indices: Indices,
+        bounds: Indices,
+        step_at: Any,
+        stop: Stop | None,
     ) -> Outcome:
         self._check_precision(precision)
         handle, found = self._open(), COutcome()
@@ -336,7 +360,7 @@ class Network:
         if samples.pixels.shape[1:] != self._in_shape:
             message = f"samples: images must have the shape {self._in_shape} (got {samples.pixels.shape[1:]})"
             raise ValueError(message)
-        end = call(handle, samples.in_c(indices, bounds), step_at, found)
+        end = call(handle, samples.in_c(indices, bounds, stop), step_at, found)
         return samples.outcome(end, found, indices, bounds, self.batch_size, self.classes)
 
     def _layer(self, layer: int, precision: Precision) -> Layer:
@@ -370,18 +394,3 @@ class Network:
         check_mantissas("x", x)
         check_range("exponent", exponent, *_EXPONENT)
         return batch
-
-    def _check_labels(self, labels: Labels, batch: int) -> None:
-        check_array("labels", labels, INT32, (batch,))
-        if labels.view(np.uint32).max() >= self.classes:
-            wrong = labels[(labels < 0) | (labels >= self.classes)][0]
-            message = f"labels: must be from 0 to {self.classes - 1} (got {wrong})"
-            raise ValueError(message)
-
-
-def _checked_rate(learning_rate: float) -> float:
-    rate = float(learning_rate)
-    if not -3e38 < rate < 3e38:
-        message = f"learning_rate: must be finite (got {rate})"
-        raise ValueError(message)
-    return rate

@@ -1,5 +1,6 @@
 """Samples: images and labels as C reads them in place, a batch at a time, many steps in one call."""
 
+import ctypes
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple, NoReturn
 
@@ -22,15 +23,28 @@ Indices = npt.NDArray[np.int32]
 
 _LEVELS = 256
 _EXPONENT = (-127, 127)
-_WRONG_BOUNDS, _WRONG_SAMPLE, _WRONG_LABEL, NOT_FINITE, _NO_MEMORY = range(1, 6)
+_WRONG_BOUNDS, _WRONG_SAMPLE, _WRONG_LABEL, _NOT_FINITE, _NO_MEMORY, _STOPPED = range(1, 7)
 _INDICES: Final = "indices"
+
+
+class Stop:
+    """A flag that ends work on batches before the next one, set from any thread; that work says so in its outcome."""
+
+    def __init__(self) -> None:
+        self.word = ctypes.c_int32(0)
+
+    def set(self) -> None:
+        """End the work that has this flag."""
+        self.word.value = 1
 
 
 class Outcome(NamedTuple):
     """What came of batches: images that were right, each before its own step, and their summed cross-entropy.
 
-    ``batches`` were done; fewer than given, or not ``finite``: the loss of the next, or a weight at the end, was no
-    finite number. ``saturated`` counts an INT8 network's weights at +-127 when training ended.
+    The loss of a batch is rounded to 2^-20, so that sums of losses are exact below 2^33 and their order never matters.
+    ``batches`` were done; fewer than given if it was stopped, or not ``finite``: the loss of the next, or a weight at
+    the end, was no finite number (judging does all batches and gives what loss there is). ``saturated`` counts an INT8
+    network's weights at +-127 when training ended.
     """
 
     right: int
@@ -75,23 +89,23 @@ class Samples:
         """Of the networks that it is for."""
         return "int8" if self.table.dtype == INT8 else "fp32"
 
-    def in_c(self, indices: Indices, bounds: Indices) -> CBatches:
+    def in_c(self, indices: Indices, bounds: Indices, stop: Stop | None) -> CBatches:
         """Return C's form of batches: batch b is ``indices[bounds[b]:bounds[b + 1]]``; C checks what is in them."""
         check_array(_INDICES, indices, INT32, indices.shape[:1] if isinstance(indices, np.ndarray) else None)
         check_array("bounds", bounds, INT32, bounds.shape[:1] if isinstance(bounds, np.ndarray) else None)
         pixels, labels, table = self._places
         return CBatches(
             pixels, labels, len(self.labels), table, self.exponent, indices.ctypes.data, bounds.ctypes.data,
-            len(indices), len(bounds) - 1,
+            len(indices), len(bounds) - 1, ctypes.pointer(stop.word) if stop else None,
         )  # fmt: skip
 
     def outcome(
         self, end: int, found: COutcome, indices: Indices, bounds: Indices, batch_size: int, classes: int
     ) -> Outcome:
         """Return what C says came of batches. Raises ValueError for what it refused, MemoryError."""
-        if end not in (0, NOT_FINITE):
+        if end not in (0, _NOT_FINITE, _STOPPED):
             self._refuse(end, found.at, indices, bounds, batch_size, classes)
-        return Outcome(found.right, found.loss, found.batches, end == 0, found.saturated)
+        return Outcome(found.right, found.loss, found.batches, end != _NOT_FINITE, found.saturated)
 
     def _refuse(self, end: int, at: int, indices: Indices, bounds: Indices, batch_size: int, classes: int) -> NoReturn:
         if end == _NO_MEMORY:

@@ -6,6 +6,7 @@
 #include "network.h"
 
 #define LINE 64
+#define LOSS_UNITS 1048576.0
 
 static size_t image_bytes(const fj_network *network) {
     return (size_t)network->model.h * (size_t)network->model.w * (size_t)network->model.c;
@@ -116,13 +117,14 @@ static fj_end run(fj_network *network, const fj_batches *of, const fj_step *step
     for (int64_t batch = 0; batch < of->batches; batch++, now.step++) {
         int images = of->bounds[batch + 1] - of->bounds[batch];
         float loss = 0.0f;
+        if (of->stop && __atomic_load_n(of->stop, __ATOMIC_RELAXED)) return FJ_STOPPED;
         gather(network, of, batch);
         fetch(network, of, batch + 1);
         int right = step_of(network, of->exponent, images, &now, trains, &loss);
-        if (!isfinite(loss)) return FJ_NOT_FINITE;
-        outcome->right += right, outcome->loss += (double)loss * images, outcome->batches++;
+        if (trains && !isfinite(loss)) return FJ_NOT_FINITE;
+        outcome->right += right, outcome->loss += rint((double)loss * images * LOSS_UNITS) / LOSS_UNITS, outcome->batches++;
     }
-    return FJ_DONE;
+    return isfinite(outcome->loss) ? FJ_DONE : FJ_NOT_FINITE;
 }
 
 fj_end fj_train_batches(fj_network *network, const fj_batches *batches, const fj_step *step, fj_outcome *outcome) {

@@ -122,11 +122,12 @@ typedef struct {
     const int32_t *order;  /* [ordered]: samples; batch b has order[bounds[b]] to order[bounds[b + 1] - 1] */
     const int32_t *bounds; /* [batches + 1] */
     int64_t ordered, batches;
+    const int32_t *stop;   /* NULL, or what another thread sets to end the work before the next batch */
 } fj_batches;
 
 typedef struct {
     int64_t right;     /* images whose label had the largest logit, before their step */
-    double loss;       /* sum over batches of their mean cross-entropy, a float, times their images */
+    double loss;       /* their summed cross-entropy, each batch's rounded to 2^-20: sums are exact, in any order */
     int64_t batches;   /* that were done */
     int64_t saturated; /* INT8: weights at +-127 when training ended */
     int64_t at;        /* where in `order` or `bounds` the refused value is */
@@ -137,8 +138,10 @@ typedef enum {
     FJ_WRONG_BOUNDS = 1, /* a batch of no image, of more than the network takes, or beyond the order */
     FJ_WRONG_SAMPLE = 2,
     FJ_WRONG_LABEL = 3,
-    FJ_NOT_FINITE = 4, /* FP32: the loss of the batch after the last that was done, or at the end a weight */
-    FJ_NO_MEMORY = 5
+    FJ_NOT_FINITE = 4, /* FP32: the loss of the batch after the last that was done, or at the end a weight; when judging,
+                          where all batches are done, the sum of the losses */
+    FJ_NO_MEMORY = 5,
+    FJ_STOPPED = 6
 } fj_end;
 
 /* Trains on every batch; batch b has the step number step->step + b. All is checked before the first step. */

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from profiler.native.library import library
 from profiler.native.network import Network
 from profiler.native.rules import ROUNDINGS, Rounding, Rules
-from profiler.native.samples import Outcome, Samples
+from profiler.native.samples import Outcome, Samples, Stop
 from tests.profiler.runner.descriptions import models
 
 seeds = st.integers(0, 2**32)
@@ -60,7 +60,7 @@ def test_fp32_equals_the_loop(model: str, batches: list[int], bias: bool, seed: 
             for begin, end in pairwise(bounds):
                 chosen = indices[begin:end]
                 trained = by_step.train_fp32(looked_up(samples, chosen), samples.labels[chosen], 0.05)
-                right, loss = right + trained.right, loss + trained.loss * len(chosen)
+                right, loss = right + trained.right, loss + np.rint(trained.loss * len(chosen) * 2**20) / 2**20
             assert found == Outcome(right, loss, len(batches), True, 0)
             assert at_once.checksum() == by_step.checksum()
             if len(batches) == 1:
@@ -88,7 +88,7 @@ def test_int8_equals_the_loop(
                 trained = by_step.train_int8(
                     looked_up(samples, chosen), samples.exponent, samples.labels[chosen], rules, step=first_step + i
                 )
-                right, loss = right + trained.right, loss + trained.loss * len(chosen)
+                right, loss = right + trained.right, loss + np.rint(trained.loss * len(chosen) * 2**20) / 2**20
             saturated = sum(
                 np.count_nonzero(np.abs(by_step.weights_int8(i)[0]) == 127) for i in range(len(by_step.layers))
             )
@@ -246,5 +246,22 @@ def test_a_loss_that_is_no_number_ends_training(path: str) -> None:
         network.set_weights_fp32(0, np.float32([[3e38, 3e38], [0, 0], [-3e38, -3e38]]))
         bright = Samples(samples.pixels, samples.labels, np.full((2, 256), 3e38, dtype=np.float32))
         order, bounds = schedule(rng, [5] * 6)
-        for call in (network.judge(bright, order, bounds), network.train_client_fp32(bright, order, bounds, 0.1)):
-            assert (call.finite, call.batches) == (False, 0)
+        trained = network.train_client_fp32(bright, order, bounds, 0.1)
+        assert (trained.finite, trained.batches, trained.loss) == (False, 0, 0.0)
+        judged = network.judge(bright, order, bounds)
+        assert (judged.finite, judged.batches, math.isfinite(judged.loss)) == (False, 6, False)
+
+
+def test_a_stop_ends_the_work_before_the_next_batch() -> None:
+    rng = np.random.default_rng(6)
+    with opened(MODEL, "fp32") as network, opened(MODEL, "int8") as whole:
+        order, bounds = schedule(rng, [5] * 6)
+        stop = Stop()
+        assert network.judge(samples_for(network, rng), order, bounds, stop=stop).batches == 6
+        stop.set()
+        for call in (
+            network.train_client_fp32(samples_for(network, rng), order, bounds, 0.1, stop=stop),
+            whole.train_client_int8(samples_for(whole, rng), order, bounds, stop=stop),
+            whole.judge(samples_for(whole, rng), order, bounds, stop=stop),
+        ):
+            assert call == Outcome(0, 0.0, 0, True, 0)

@@ -1,0 +1,104 @@
+"""A crew: threads that do jobs, each at a bench of its own."""
+
+import threading
+from collections.abc import Callable, Generator, Sequence
+from itertools import count
+from queue import SimpleQueue
+from typing import Generic, Protocol, TypeVar
+
+Result = TypeVar("Result")
+
+
+class Bench(Protocol):
+    """What a thread works with; used by that thread alone, and closed by it."""
+
+    def close(self) -> None:
+        """Give back what the bench holds."""
+        ...
+
+
+BenchKind = TypeVar("BenchKind", bound=Bench)
+
+
+class Call(Generic[Result]):
+    """Jobs that were asked for together; those that wait are left out once it is over."""
+
+    def __init__(self) -> None:
+        self.done: SimpleQueue[tuple[int, Result | BaseException]] = SimpleQueue()
+        self.over = False
+
+
+class Crew(Generic[BenchKind]):
+    """``workers`` threads; benches are made by them, the first time that they have work. Must be closed."""
+
+    def __init__(self, workers: int, make_bench: Callable[[], BenchKind]) -> None:
+        self.workers = workers
+        self._make_bench = make_bench
+        self._waiting: SimpleQueue[Callable[[BenchKind], None] | None] = SimpleQueue()
+        self._threads: list[threading.Thread] = []
+        self._closed = False
+
+    def do(
+        self, jobs: Sequence[Callable[[BenchKind], Result]], end: Callable[[], None]
+    ) -> Generator[tuple[int, Result]]:
+        """Give (place in ``jobs``, result) as jobs end. Results wait for whoever takes them: few jobs are ahead of it.
+
+        Raises what a job raises. ``end`` is called when no more results are wanted: all are done, one has failed, or
+        whoever took them has left; jobs at work then should end soon.
+        """
+        if self._closed:
+            message = "the engine is closed; open a new one"
+            raise ValueError(message)
+        self._begin()
+        call, places = Call[Result](), count()
+        try:
+            for _ in jobs[: 2 * self.workers]:
+                self._hand_out(call, jobs, next(places))
+            for _ in jobs:
+                place, result = call.done.get()
+                if isinstance(result, BaseException):
+                    raise result
+                if (following := next(places)) < len(jobs):
+                    self._hand_out(call, jobs, following)
+                yield place, result
+        finally:
+            call.over = True
+            end()
+
+    def _hand_out(self, call: Call[Result], jobs: Sequence[Callable[[BenchKind], Result]], place: int) -> None:
+        if place >= len(jobs):
+            return
+        job = jobs[place]
+
+        def do(bench: BenchKind) -> None:
+            if call.over:
+                return
+            try:
+                call.done.put((place, job(bench)))
+            except BaseException as error:
+                call.done.put((place, error))
+
+        self._waiting.put(do)
+
+    def _begin(self) -> None:
+        for number in range(len(self._threads), self.workers):
+            thread = threading.Thread(target=self._work, name=f"fedjoule-{number}", daemon=True)
+            self._threads.append(thread)
+            thread.start()
+
+    def _work(self) -> None:
+        bench = self._make_bench()
+        try:
+            while (job := self._waiting.get()) is not None:
+                job(bench)
+        finally:
+            bench.close()
+
+    def close(self) -> None:
+        """End the threads when their jobs end; a second time does nothing."""
+        self._closed = True
+        for _ in self._threads:
+            self._waiting.put(None)
+        for thread in self._threads:
+            thread.join()
+        self._threads.clear()
