@@ -6,6 +6,7 @@ purpose: every sum is exact, every rounding is the textbook formula.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -57,18 +58,23 @@ def bits(largest: int) -> int:
 
 def random_word(key: int, place: npt.ArrayLike) -> npt.NDArray[np.uint64]:
     """Return 32 well-mixed bits for a key and places: the generator that rounding.h defines."""
-    x = (np.asarray(place, dtype=np.uint64) * np.uint64(0x9E3779B9) + np.uint64(key)) & np.uint64(_WORD)
-    for shift, factor in ((16, 0x7FEB352D), (15, 0x846CA68B)):
-        x = ((x ^ (x >> np.uint64(shift))) * np.uint64(factor)) & np.uint64(_WORD)
-    return x ^ (x >> np.uint64(16))
+    return np.asarray(_mixed(np.asarray(place, dtype=np.uint64) * np.uint64(0x9E3779B9) + np.uint64(key)))
 
 
 def random_key(seed: int, step: int, layer: int, purpose: int) -> int:
     """Return the key of one tensor's random numbers."""
-    key = int(random_word(seed & _WORD, seed >> 32))
-    key = int(random_word(key, step & _WORD))
-    key = int(random_word(key, step >> 32))
-    return int(random_word(key, layer * 8 + purpose))
+    key = seed & _WORD
+    for place in (seed >> 32, step & _WORD, step >> 32, layer * 8 + purpose):
+        key = _mixed(key + place * 0x9E3779B9)
+    return key
+
+
+def _mixed(x: Any) -> Any:
+    """Return the lower 32 bits of whole numbers, well mixed."""
+    x = x & _WORD
+    for shift, factor in ((16, 0x7FEB352D), (15, 0x846CA68B)):
+        x = ((x ^ (x >> shift)) * factor) & _WORD
+    return x ^ (x >> 16)
 
 
 def shifted(x: npt.ArrayLike, s: int, rounding: Rounding, key: int = 0) -> Ints:
