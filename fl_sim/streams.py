@@ -22,7 +22,10 @@ def stream(seed: int, purpose: Purpose, round_number: int = 0, client: int = 0) 
 
     Raises ValueError for numbers beyond, and for a seed that is not from 0 to 2^64 - 1: two streams would be one.
     """
-    return np.random.Generator(np.random.Philox(key=_key(seed, purpose, round_number, client)))
+    key = np.array(
+        _key(seed, purpose, round_number, client), dtype=np.uint64
+    )  # a list would become floats from 2^63 on
+    return np.random.Generator(np.random.Philox(key=key))
 
 
 def rounding_seed(seed: int, round_number: int, client: int) -> int:
@@ -35,6 +38,7 @@ def rounding_seed(seed: int, round_number: int, client: int) -> int:
 
 
 def _key(seed: int, purpose: Purpose, round_number: int, client: int) -> tuple[int, int]:
+    """Return the two words of a key: the seed, and the rest without overlap."""
     for name, value, bits in (("seed", seed, 64), ("round_number", round_number, 24), ("client", client, 32)):
         if not 0 <= value < 1 << bits:
             message = f"{name} must be from 0 to 2^{bits} - 1 (got {value})"

@@ -1,6 +1,8 @@
 """Sums of what clients send, weighted by their samples: whole numbers, so exact, and their order never matters."""
 
+import sys
 from dataclasses import dataclass
+from types import ModuleType
 
 import numpy as np
 import numpy.typing as npt
@@ -48,8 +50,8 @@ def add(sums: Sums, weights: Weights, samples: int, unit: Unit) -> None:
     """Add ``samples`` times the weights to ``sums``, int64 [parameters].
 
     Raises ArithmeticError if a float is not finite or at 2^13 or more: training has diverged, and ``sums`` are as they
-    were; ValueError if the weights are not in the unit. The native library's ``add_int8`` and ``add_fp32`` do the same
-    in one pass; this is their slow twin.
+    were; ValueError if the weights are not in the unit. Where the native library is loaded, its sums are taken; their
+    slow twins are ``add_int8`` and ``add_fp32`` below.
     """
     if not 1 <= samples <= _MOST_SAMPLES:
         message = f"samples must be from 1 to {_MOST_SAMPLES:,} (got {samples:,})"
@@ -58,10 +60,16 @@ def add(sums: Sums, weights: Weights, samples: int, unit: Unit) -> None:
         message = f"weights must be {len(sums)} numbers, as the sums are (got {list(weights.values.shape)})"
         raise ValueError(message)
     if isinstance(weights, IntWeights):
+        if unit.exponents is None:
+            message = "weights must be floats where exponents differ from client to client; as_unit makes them such"
+            raise ValueError(message)
         if weights.exponents != unit.exponents:
             message = f"exponents must be {unit.exponents}, those that were sent out (got {weights.exponents})"
             raise ValueError(message)
-        _add_int8(sums, weights.values, samples)
+        if (kernels := _kernels()) is not None:
+            kernels.add_int8(sums, weights.values, samples)
+        else:
+            add_int8(sums, weights.values, samples)
         return
     if unit.exponents is not None:
         message = f"weights must be mantissas of the exponents {unit.exponents} that were sent out (got floats)"
@@ -71,7 +79,10 @@ def add(sums: Sums, weights: Weights, samples: int, unit: Unit) -> None:
         rule = f"weights must be finite and within +-8192 (got {low} to {high})"
         message = f"{rule}: training diverged; lower learning_rate"
         raise ArithmeticError(message)
-    _add_fp32(sums, weights.values, samples, unit.scale)
+    if (kernels := _kernels()) is not None:
+        kernels.add_fp32(sums, weights.values, unit.scale, samples)
+    else:
+        add_fp32(sums, weights.values, unit.scale, samples)
 
 
 def mean(sums: Sums, samples: int, unit: Unit, model: Model) -> Means:
@@ -95,8 +106,8 @@ def as_unit(model: Model, weights: Weights, unit: Unit) -> Weights:
     return FloatWeights(floats(model, weights)) if unit.exponents is None else weights
 
 
-def _add_int8(sums: Sums, values: Mantissas, samples: int) -> None:
-    """``samples`` < 2^25 times a mantissa fits int64; below 2^24 it fits int32, which is faster."""
+def add_int8(sums: Sums, values: Mantissas, samples: int) -> None:
+    """Add ``samples`` times the mantissas, in numpy; samples below 2^24 are multiplied in int32, which is faster."""
     kind = np.int32 if samples < 2**24 else np.int64
     product = np.empty(min(_BLOCK, len(values)), dtype=kind)
     for begin in range(0, len(values), _BLOCK):
@@ -104,8 +115,8 @@ def _add_int8(sums: Sums, values: Mantissas, samples: int) -> None:
         sums[begin : begin + _BLOCK] += np.multiply(part, kind(samples), out=product[: len(part)])
 
 
-def _add_fp32(sums: Sums, values: Floats, samples: int, scale: float) -> None:
-    """sums += samples * round(value * scale), halves to even; |value * scale| < 2^51 is exact in float64."""
+def add_fp32(sums: Sums, values: Floats, scale: float, samples: int) -> None:
+    """Add ``samples`` times round(value * scale), in numpy; halves to even, exact while |value * scale| < 2^52."""
     scaled = np.empty(min(_BLOCK, len(values)))
     whole = np.empty(len(scaled), dtype=np.int64)
     for begin in range(0, len(values), _BLOCK):
@@ -115,3 +126,13 @@ def _add_fp32(sums: Sums, values: Floats, samples: int, scale: float) -> None:
         n[...] = x
         n *= samples
         sums[begin : begin + _BLOCK] += n
+
+
+def _kernels() -> ModuleType | None:
+    """Return the native library's sums if a native engine has loaded it: no sum is worth waiting for a compiler."""
+    loaded = sys.modules.get("profiler.native.library")
+    if loaded is None or not loaded.library.cache_info().currsize:
+        return None
+    from profiler.native import sums
+
+    return sums
