@@ -6,7 +6,7 @@ from typing import Any
 from costmodel.round import BatchRule
 from costmodel.workload import Workload
 from fl_sim.method import Method
-from fl_sim.reading import Reading
+from fl_sim.reading import Reading, ReadWorkload
 from fl_sim.rounds import Rounds
 
 LARGEST = 1e15  # far beyond any run, and small enough that no product overflows
@@ -60,12 +60,21 @@ def read_plan(reading: Reading, workload: Workload, method: Method) -> Plan:
         samples_per_client=workload.samples_per_client,
         batch_size=workload.batch_size,
         epochs=reading.epochs,
-        download_bytes=read.payload_bytes[method.downlink.format],
-        upload_bytes=read.payload_bytes[method.uplink.format],
+        download_bytes=_payload_bytes(read, method.downlink.format),
+        upload_bytes=_payload_bytes(read, method.uplink.format),
         bandwidth_bit_per_s=reading.bandwidth_bit_per_s,
         batches=reading.batches,
         rounds=read.rounds.get(method.name),
     )
+
+
+def _payload_bytes(read: ReadWorkload, form: str) -> int:
+    """Return a model's bytes in a format: the reading's, or FP32's by the bits of a number (sign has one)."""
+    known = read.payload_bytes.get(form)
+    if known is not None:
+        return known
+    bits = 1 if form == "sign" else int(form.removeprefix("int"))
+    return -(-read.payload_bytes["fp32"] * bits // 32)
 
 
 def with_rounds(plan: Plan, measured: Rounds) -> Plan:

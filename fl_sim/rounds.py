@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from costmodel.workload import workloads
-from fl_sim.method import METHODS
+from fl_sim.method import REGISTRY
 from profiler.names import did_you_mean, fold
 from profiler.sheet import Problem, Sheet, TableError
 
@@ -35,15 +35,16 @@ def rounds_of(sheet: Sheet) -> Mapping[tuple[str, str], Rounds]:
     if problems:
         raise TableError(*problems)
     by_dataset = {fold(workload.dataset): name for name, workload in workloads().items()}
+    by_method = {fold(name): name for name in REGISTRY}
     found: dict[tuple[str, str], Rounds] = {}
     for line, cells in zip(sheet.lines, sheet.rows, strict=True):
         row = dict.fromkeys(COLUMNS, "") | dict(zip(sheet.header, cells, strict=True))
-        faults = _row_faults(row, by_dataset)
+        faults = _row_faults(row, by_dataset, by_method)
         problems += [Problem(sheet.file, rule, line, name, row[name]) for name, rule in faults]
         if faults:
             continue
         rounds = Rounds(
-            method=fold(row["method"]),
+            method=by_method[fold(row["method"])],
             dataset=by_dataset[fold(row["dataset"])],
             rounds=int(row["rounds"]),
             epochs=int(row["epochs"]) if row["epochs"] else None,
@@ -72,11 +73,13 @@ def _column_problems(sheet: Sheet) -> list[Problem]:
     return missing + unknown
 
 
-def _row_faults(row: Mapping[str, str], by_dataset: Mapping[str, str]) -> list[tuple[str, str]]:
+def _row_faults(
+    row: Mapping[str, str], by_dataset: Mapping[str, str], by_method: Mapping[str, str]
+) -> list[tuple[str, str]]:
     """Return (column, rule) of everything wrong with a row."""
     faults = []
-    if fold(row["method"]) not in METHODS:
-        faults.append(("method", f"is unknown; {did_you_mean(row['method'], METHODS)}"))
+    if fold(row["method"]) not in by_method:
+        faults.append(("method", f"is unknown; {did_you_mean(row['method'], REGISTRY)}"))
     if fold(row["dataset"]) not in by_dataset:
         faults.append(("dataset", f"is unknown; {did_you_mean(row['dataset'], by_dataset)}"))
     for name in ("rounds", "epochs", "clients_per_round"):

@@ -7,7 +7,7 @@ import pandas as pd
 from costmodel.batch import BatchCost
 from costmodel.round import PhasePower
 from costmodel.workload import Workload, workloads
-from fl_sim.method import METHODS
+from fl_sim.method import METHODS, REGISTRY
 from fl_sim.plan import read_plan, with_rounds
 from fl_sim.reading import Reading
 from fl_sim.rounds import Rounds
@@ -31,7 +31,7 @@ def further_rows(
     """
     rows = []
     for workload in workloads().values():
-        for method in METHODS.values():
+        for method in (METHODS if measured is None else REGISTRY).values():
             plan = read_plan(reading, workload, method)
             run = None if measured is None else measured.get((method.name, workload.name))
             if run is not None:

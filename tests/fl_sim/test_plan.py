@@ -1,9 +1,11 @@
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from costmodel.workload import workloads
-from fl_sim.method import METHODS, find_method
+from fl_sim.codec import Codec, Quantize
+from fl_sim.method import METHODS, REGISTRY, find_method
 from fl_sim.plan import Plan, read_plan, with_rounds
 from fl_sim.reading import find_reading, readings
 from fl_sim.rounds import Rounds
@@ -27,6 +29,13 @@ def test_a_reading_fills_a_plan() -> None:
     )
     assert read_plan(READING, workloads()["cifar10"], METHODS["floatfl"]).upload_bytes == 60_000_000
     assert read_plan(READING, workloads()["cifar10"], METHODS["qfedavg"]).rounds is None
+
+
+def test_formats_that_no_reading_holds_have_the_bytes_of_their_bits() -> None:
+    plan = read_plan(READING, workloads()["femnist"], REGISTRY["quanfl_signsgd"])
+    assert (plan.download_bytes, plan.upload_bytes) == (6_400_000, 200_000)
+    in_int4 = replace(REGISTRY["quanfl"], uplink=Codec(Quantize(bits=4)))
+    assert read_plan(READING, workloads()["femnist"], in_int4).upload_bytes == 800_000
 
 
 def test_the_two_readings_agree_in_every_product_that_table_4_shows() -> None:

@@ -27,6 +27,14 @@ def test_a_run_may_state_its_settings(write: Write) -> None:
     assert (run.epochs, run.clients_per_round, run.accuracy_pct, run.source) == (1, 20, 80.1, "runs/a")
 
 
+def test_variants_of_a_method_have_rounds_too(write: Write) -> None:
+    text = "method,dataset,rounds\nqfedupdate_momentum,femnist,40\nQuanFL signSGD,cifar-10,90\n"
+    assert set(rounds_of(read_sheet(write(text)))) == {
+        ("qfedupdate_momentum", "femnist"),
+        ("quanfl_signsgd", "cifar10"),
+    }
+
+
 @pytest.mark.parametrize(
     ("row", "column"),
     [
