@@ -87,6 +87,10 @@ class Model:
         of = self.layers[layer]
         return (of.outputs, of.kernel, of.kernel, of.c) if of.kind == "conv" else (of.outputs, of.inputs)
 
+    def initial(self, rng: np.random.Generator) -> Floats:
+        """Return the weights that a run begins with; see ``initial_weights``."""
+        return initial_weights(self, rng)
+
 
 def find_model(name: str, classes: int, *, bias: bool = False) -> Model:
     """Return a named model for so many classes, or the one of a description such as ``8x8x1:conv8k3,pool,fc10``.

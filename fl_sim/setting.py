@@ -1,13 +1,13 @@
 """A run made ready: configuration, model and data, clients and what they hold."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from fl_sim.config import Config
 from fl_sim.data.dataset import Dataset
 from fl_sim.method import Method
-from fl_sim.model import Floats, Model, find_model, initial_weights
+from fl_sim.model import Floats, Model, find_model
 from fl_sim.partition import Partition, by_owner, dirichlet, iid, shards
 from fl_sim.streams import Purpose, rounding_seed, stream
 from fl_sim.task import LocalTask, local_task
@@ -37,7 +37,7 @@ class Setting:
 
     def initial(self) -> Floats:
         """Return the first model, one vector."""
-        return initial_weights(self.model, stream(self.config.seed, Purpose.WEIGHTS))
+        return self.model.initial(stream(self.config.seed, Purpose.WEIGHTS))
 
     def cohort(self, round_number: int) -> list[int]:
         """Return the clients of a round, drawn uniformly without replacement, in rising order."""
@@ -55,17 +55,20 @@ class Setting:
         )  # fmt: skip
 
 
-def make_setting(config: Config, dataset: Dataset, partition: Partition | None = None) -> Setting:
-    """Return the setting of a configuration on a data set; ``partition`` instead of the configuration's.
+def make_setting(
+    config: Config, dataset: Dataset, partition: Partition | None = None, model: Model | None = None
+) -> Setting:
+    """Return the setting of a configuration on a data set; ``partition`` and ``model`` instead of the configuration's.
+
+    A model that is given, such as a torch module's, is named in the setting's configuration.
 
     Raises ValueError where they do not fit each other: model and images, clients and owners, cohort and clients.
     """
     method, trainer = config.found_method(), config.trainer()
-    name = config.model or _MODEL_OF.get(dataset.name, "")
-    if not name:
-        message = f"model must be given for the data set {dataset.name}"
-        raise ValueError(message)
-    model = find_model(name, dataset.classes, bias=config.bias)
+    if model is None:
+        model = _model(config, dataset)
+    else:
+        config = replace(config, model=model.name)
     images = dataset.train.pixels.shape[1:]
     if model.input_shape != images:
         message = f"model {model.name} takes images of {model.input_shape}, {dataset.name} has {images}; change model"
@@ -82,6 +85,14 @@ def make_setting(config: Config, dataset: Dataset, partition: Partition | None =
         message = f"cohort must not be above the {partition.clients} clients there are (got {config.cohort})"
         raise ValueError(message)
     return Setting(config, method, trainer, model, dataset, partition)
+
+
+def _model(config: Config, dataset: Dataset) -> Model:
+    name = config.model or _MODEL_OF.get(dataset.name, "")
+    if not name:
+        message = f"model must be given for the data set {dataset.name}"
+        raise ValueError(message)
+    return find_model(name, dataset.classes, bias=config.bias)
 
 
 def _partition(config: Config, dataset: Dataset) -> Partition:

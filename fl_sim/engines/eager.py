@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Iterator, Sequence
 
+import torch
+
 from fl_sim.data.pixels import float_table
 from fl_sim.engine import Place, Work
 from fl_sim.engines.integers import Integers
@@ -9,21 +11,29 @@ from fl_sim.engines.request import check_length, start_of, test_range
 from fl_sim.float32.client import judge, predictor, train_client
 from fl_sim.float32.device import alone, open_device
 from fl_sim.float32.feed import Feed
+from fl_sim.float32.module import ModuleModel
+from fl_sim.float32.module_client import ModuleClient
 from fl_sim.float32.network import layers_of
 from fl_sim.task import Evaluation, LocalResult, LocalTask
 from fl_sim.trainer import Fp32
-from fl_sim.weights import FloatWeights, IntWeights, Weights
+from fl_sim.weights import FloatWeights, IntWeights, Weights, floats
 
 
 class EagerEngine:
-    """See ``fl_sim.engine.Engine``. Raises ValueError for more than one worker or a device that is not there."""
+    """See ``fl_sim.engine.Engine``; a ``ModuleModel`` is trained, too, and judged in floats whatever its weights are.
+
+    Raises ValueError for more than one worker, a device that is not there, or a module that should train in integers.
+    """
 
     def __init__(self, work: Work, place: Place) -> None:
         check_one_worker("eager", place)
         self.work, self.place = work, place
         self.device = open_device(place.device)
-        self._layers = layers_of(work.model)
-        self._table = float_table(work.dataset)
+        self._module = _module_client(work, self.device)
+        self._layers = () if self._module else layers_of(work.model)
+        table = float_table(work.dataset)
+        self.feed = Feed(work.dataset.train, table, self.device)
+        self._test_feed = Feed(work.dataset.test, table, self.device)
         self._integers: Integers | None = None
 
     def train(self, start: Weights, tasks: Sequence[LocalTask]) -> Iterator[tuple[int, LocalResult]]:
@@ -34,8 +44,10 @@ class EagerEngine:
         trainer = self.work.trainer
         if isinstance(trainer, Fp32):
             values = start_of(self.work, start, FloatWeights).values
-            feed = Feed(self.work.dataset.train, self._table, self.device)
-            return lambda task: train_client(self.work.model, self._layers, values, feed, task, trainer)
+            module = self._module
+            if module:
+                return lambda task: module.train(values, self.feed, task, trainer)
+            return lambda task: train_client(self.work.model, self._layers, values, self.feed, task, trainer)
         mantissas, integers = start_of(self.work, start, IntWeights), self.integers
         return lambda task: integers.train(mantissas, task, trainer)
 
@@ -52,11 +64,14 @@ class EagerEngine:
         check_length(self.work, weights)
         first, end = test_range(self.work, first, end)
         with alone(self.device):
-            if isinstance(weights, IntWeights):
+            if isinstance(weights, IntWeights) and not self._module:
                 return self.integers.judge(weights, first, end)
-            predict = predictor(self.work.model, self._layers, weights.values, self.device)
-            feed = Feed(self.work.dataset.test, self._table, self.device)
-            return judge(predict, feed, self.work.evaluation_batch, first, end)
+            values = floats(self.work.model, weights)
+            if self._module:
+                predict = self._module.predictor(values)
+            else:
+                predict = predictor(self.work.model, self._layers, values, self.device)
+            return judge(predict, self._test_feed, self.work.evaluation_batch, first, end)
 
     @property
     def integers(self) -> Integers:
@@ -68,6 +83,18 @@ class EagerEngine:
     def close(self) -> None:
         """Give back the memory of the INT8 half; a second time does nothing."""
         self._integers = None
+
+
+def _module_client(work: Work, device: torch.device) -> ModuleClient | None:
+    if not isinstance(work.model, ModuleModel):
+        return None
+    if not isinstance(work.trainer, Fp32):
+        message = (
+            f"module {work.model.name} cannot be trained in integers; take a method that trains in FP32, floatfl "
+            f"or quanfl, or a model of layers"
+        )
+        raise ValueError(message)
+    return ModuleClient(work.model, device)
 
 
 def check_one_worker(engine: str, place: Place) -> None:

@@ -2,13 +2,12 @@
 
 from collections.abc import Callable, Iterator, Sequence
 
-from fl_sim.data.pixels import float_table
 from fl_sim.engine import Place, Work
 from fl_sim.engines.eager import EagerEngine, check_one_worker
 from fl_sim.engines.request import start_of
 from fl_sim.float32.cohort import train_cohort, widest
 from fl_sim.float32.device import alone
-from fl_sim.float32.feed import Feed
+from fl_sim.float32.module import ModuleModel
 from fl_sim.float32.network import layers_of
 from fl_sim.task import Evaluation, LocalResult, LocalTask
 from fl_sim.trainer import Fp32
@@ -26,9 +25,11 @@ class StackedEngine:
 
     def __init__(self, work: Work, place: Place) -> None:
         check_one_worker("stacked", place)
+        if isinstance(work.model, ModuleModel):
+            message = f"module {work.model.name} cannot be stacked; take the engine eager"
+            raise ValueError(message)
         self.work = work
         self._one = EagerEngine(work, place)  # judges: there is only one model to judge
-        self._table = float_table(work.dataset)
         gpu = self._one.device.type != "cpu"
         memory_bytes, most = (_MEMORY_BYTES_GPU, _WIDEST_GPU) if gpu else (_MEMORY_BYTES, _WIDEST)
         self.width = min(most, widest(work.model, work.batch_size, memory_bytes))
@@ -41,8 +42,7 @@ class StackedEngine:
         trainer, model = self.work.trainer, self.work.model
         if isinstance(trainer, Fp32):
             values, layers = start_of(self.work, start, FloatWeights).values, layers_of(model)
-            feed = Feed(self.work.dataset.train, self._table, self._one.device)
-            return lambda tasks: train_cohort(model, layers, values, feed, tasks, trainer)
+            return lambda tasks: train_cohort(model, layers, values, self._one.feed, tasks, trainer)
         mantissas, integers = start_of(self.work, start, IntWeights), self._one.integers
         return lambda tasks: integers.train_stacked(mantissas, tasks, trainer)
 

@@ -79,7 +79,7 @@ def judge(predict: Callable[[Tensor], Tensor], feed: Feed, batch: int, first: in
     right, loss_sum = 0, 0.0
     with torch.inference_mode():
         for begin in range(first, end, batch):
-            x, y = feed.take(slice(begin, min(begin + batch, end)))
+            x, y = feed.take(np.arange(begin, min(begin + batch, end), dtype=np.int32))
             told = count(predict(x), y)
             right, loss_sum = right + told[0], loss_sum + whole_loss(told[1])
     return Evaluation(right, loss_sum, end - first)

@@ -180,6 +180,29 @@ def test_a_client_larger_than_a_piece_is_fed_in_pieces(monkeypatch: pytest.Monke
     np.testing.assert_array_equal(trained(work, start, [task])[0].weights.values, whole_client.weights.values)
 
 
+@pytest.mark.parametrize("name", ["leaf", "odd", "plain"])
+def test_images_are_fed_as_the_table_says(name: str) -> None:
+    dataset = work_of(name, fp32()).dataset
+    feed = Feed(dataset.train, float_table(dataset), CPU)
+    places = np.array([3, 60, 3, 0], dtype=np.int32)
+    x, y = feed.take(places)
+    expected = floats(dataset.train.pixels[places], float_table(dataset))
+    np.testing.assert_array_equal(x.permute(0, 2, 3, 1).numpy(), expected)
+    np.testing.assert_array_equal(y.numpy(), dataset.train.labels[places])
+    assert x.permute(0, 2, 3, 1).is_contiguous()
+
+
+def test_arrays_that_cannot_be_written_to_are_as_good_as_others() -> None:
+    work = work_of("plain", fp32())
+    start, task = FloatWeights(weights_of(work.model)), task_of(1, 20)
+    expected, judged = trained(work, start, [task])[0], EagerEngine(work, Place()).evaluate(start)
+    for images in (work.dataset.train, work.dataset.test):
+        images.pixels.flags.writeable = images.labels.flags.writeable = False
+    start.values.flags.writeable = False
+    np.testing.assert_array_equal(trained(work, start, [task])[0].weights.values, expected.weights.values)
+    assert EagerEngine(work, Place()).evaluate(start) == judged
+
+
 def test_weights_are_judged_as_torch_would() -> None:
     work = work_of("odd", fp32(), bias=True)
     values = weights_of(work.model)
