@@ -16,6 +16,7 @@ _COMMANDS = {
     "cost": "reports.commands.cost",
     "pipeline": "reports.commands.pipeline",
     "train": "reports.commands.train",
+    "rounds": "reports.commands.rounds",
     "figures": "reports.commands.figures",
     "devices": "reports.commands.devices",
     "profile": "reports.commands.profile",
