@@ -8,7 +8,8 @@ import click
 from reports.commands.options import folder, warn
 
 if TYPE_CHECKING:
-    from reports.training.curves import Band, Judged
+    from fl_sim.converged import Judged
+    from reports.training.curves import Band
     from reports.training.draw import XAxis
 
 

@@ -8,14 +8,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from fl_sim import converged
+from fl_sim.converged import Judged, Rule
 from fl_sim.finished import FinishedRun
 from reports.training.groups import Group
 
 Band = Literal["range", "sd"]
-Judged = Literal["broadcast", "int8", "fp32"]
 BANDS: tuple[Band, ...] = ("range", "sd")
-JUDGED: tuple[Judged, ...] = ("broadcast", "int8", "fp32")
-LAST = 5  # evaluations whose mean is a run's final accuracy
+LAST = Rule().window  # evaluations whose mean is a run's final accuracy, as in `fedjoule rounds`
 
 
 @dataclass(frozen=True)
@@ -31,12 +31,12 @@ class How:
 
 
 def judged_model(group: Group, how: How) -> Literal["int8", "fp32"] | None:
-    """Return which model's accuracy stands for a group; None where its runs never judged that one."""
-    choices: tuple[Literal["int8", "fp32"], ...] = ("int8", "fp32") if how.judged == "broadcast" else (how.judged,)
-    for model in choices:
-        if all(run.rounds[f"{model}_accuracy"].notna().any() for run in group.runs):
-            return model
-    return None
+    """Return which model's accuracy stands for a group; None where a run never judged it, or runs judged another."""
+    try:
+        models = {converged.curve(run, how.judged).judged for run in group.runs}
+    except ValueError:
+        return None
+    return models.pop() if len(models) == 1 else None
 
 
 def curve(group: Group, column: str, how: How) -> pd.DataFrame:

@@ -30,6 +30,7 @@ _COLOURS: Mapping[str, str] = {
 _DASHES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (1.5, 1.2)), (0, (6, 1.5, 1.5, 1.5)))  # of one method's lines
 _MARKERS: Mapping[str, str] = dict(zip(_COLOURS, "osv^DPX*", strict=True))
 _WIDTH_IN, _PANEL_IN, _AROUND_IN = 6.4, 2.3, 0.65  # text of 7 points is read at 500 pixels
+_WIDE = 30  # largest to smallest share, from which powers of ten are ticks enough
 _MOST_POINTS = 1000  # of a drawn line; its CSV has them all
 _BYTES = ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB"))
 
@@ -109,9 +110,16 @@ def _shares(axis: Axes, rows: pd.DataFrame, x: XAxis) -> list[Ending]:
     drawn = rows.loc[rows["mean_pct"] > 0, "mean_pct"]
     if len(drawn):
         axis.set_ylim(float(drawn.min()) / 1.5, float(drawn.max()) * 1.5)
-    axis.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+        _name_ticks(axis, float(drawn.max() / drawn.min()) < _WIDE)
     axis.set_ylabel("share of all weights (%)")
     return endings
+
+
+def _name_ticks(axis: Axes, narrow: bool) -> None:
+    """Write plain numbers on a logarithmic axis, between powers of ten too where few of those are in sight."""
+    axis.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    between = ("2", "5") if narrow else ()
+    axis.yaxis.set_minor_formatter(lambda value, _: f"{value:g}" if f"{value:e}".startswith(between) else "")
 
 
 def _over_cohort(axis: Axes, rows: pd.DataFrame) -> list[Ending]:
@@ -131,7 +139,7 @@ def _over_cohort(axis: Axes, rows: pd.DataFrame) -> list[Ending]:
     for line, points in rows[rows["source"] == "paper"].groupby("line", sort=False):
         colour = _COLOURS[str(points["method"].iloc[0])]
         axis.plot(points["cohort"], points["mean_pct"], "D", color=colour, ms=5, mec="white", mew=0.6, zorder=4)
-        values = " to ".join(f"{value:g}" for value in points["mean_pct"])
+        values = "\u00a0to\u00a0".join(f"{value:g}" for value in points["mean_pct"])
         endings.append(Ending(f"{line}: {values}", float(points["mean_pct"].iloc[-1]), colour, "D"))
     axis.set_xscale("log")
     cohorts = sorted(set(rows["cohort"].dropna()))
@@ -171,7 +179,10 @@ def _curves(
             low = shown["low_pct"].where((shown["low_pct"] > 0) | (axis.get_yscale() != "log"), shown["mean_pct"])
             axis.fill_between(place, low, shown["high_pct"], color=colour, alpha=0.18, lw=0)
         tail = shown["mean_pct"].tail(max(len(shown) // 20, 1))
-        endings.append(Ending(_named(str(line), points, rows), float(tail.median()), colour))
+        end = float(tail.median())
+        if place.iloc[-1] < 0.97 * axis.get_xlim()[1] and band:  # from a line that ends early to its name
+            axis.plot([place.iloc[-1], axis.get_xlim()[1]], [end, end], color=colour, ls=":", lw=0.7)
+        endings.append(Ending(_named(str(line), points, rows), end, colour))
     return endings
 
 
@@ -179,7 +190,7 @@ def _named(line: str, points: pd.DataFrame, panel: pd.DataFrame) -> str:
     """Return a line's name with the model that is judged, where lines differ in it, and its seeds."""
     judged = f", {points['judged'].iloc[0].upper()}" if panel["judged"].nunique() > 1 else ""
     seeds = int(points["seeds"].min())
-    return f"{line}{judged} ({seeds} seed{'s' * (seeds > 1)})"
+    return f"{line}{judged} ({seeds}\u00a0seed{'s' * (seeds > 1)})"
 
 
 def _judged(ours: pd.DataFrame) -> str:

@@ -27,8 +27,8 @@ class Ending:
     @property
     def lines(self) -> list[str]:
         """The name in lines of a width that leaves room for the panel."""
-        kept = self.text.replace(" = ", "\u00a0=\u00a0").replace(": ", ":\u00a0", self.text.count(": ") - 1)
-        return textwrap.wrap(kept, _LETTERS) or [""]
+        begin, colon, end = self.text.replace(" = ", "\u00a0=\u00a0").rpartition(": ")
+        return textwrap.wrap(begin + colon.replace(" ", "\u00a0") + end, _LETTERS) or [""]
 
     @property
     def height_in(self) -> float:

@@ -63,13 +63,13 @@ def _figure5(groups: Sequence[Group], how: How) -> FigureData:
         aside = sum(len(group.runs) for group in groups if group.dataset == dataset and group.words() != setting)
         if aside:
             missing.append(f"figure 5, {dataset}: drawn for {setting}; {aside} runs of other settings are not in it")
-    return FigureData("5", "accuracy over the rounds", rows, tuple(missing))
+    return FigureData("5", "accuracy of the methods", rows, tuple(missing))
 
 
 def _figure7(groups: Sequence[Group], how: How) -> FigureData:
     parts = final_panels(groups, how, "")
     missing = _without_sweep("7", parts, ("qfedavg", "qfedupdate"), groups)
-    return FigureData("7", "final accuracy over the clients of a round", table(parts), tuple(missing))
+    return FigureData("7", "final accuracy by clients of a round", table(parts), tuple(missing))
 
 
 _FIGURES: Mapping[str, Callable[[Sequence[Group], How], FigureData]] = {

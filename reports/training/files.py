@@ -4,10 +4,11 @@ import textwrap
 from dataclasses import dataclass
 from pathlib import Path
 
+from fl_sim.converged import Judged
 from fl_sim.finished import digests, read_run
 from reports.formats.csv import frame_to_csv
 from reports.manifest import Input, manifest
-from reports.training.curves import Band, How, Judged
+from reports.training.curves import Band, How
 from reports.training.draw import XAxis, picture
 from reports.training.figures import FIGURES, FigureData, figure_data
 from reports.training.groups import grouped
@@ -56,7 +57,7 @@ def figure_files(request: FigureRequest) -> FigureFiles:
     files: dict[str, bytes] = {}
     for data in drawn:
         name = f"figure{data.number}"
-        files[f"{name}.svg"], files[f"{name}.png"] = picture(data, request.x, _caption(data, request))
+        files[f"{name}.svg"], files[f"{name}.png"] = picture(data, request.x, caption(data, request))
         files[f"{name}.csv"] = frame_to_csv(data.rows).encode()
     own = [Input(*digest) for run in runs for digest in digests(run)]
     parameters = {
@@ -65,7 +66,13 @@ def figure_files(request: FigureRequest) -> FigureFiles:
         "band": request.band,
         "judged": request.judged,
         "groups": [
-            {"dataset": each.dataset, "method": each.method, "setting": each.words(), "seeds": list(each.seeds)}
+            {
+                "dataset": each.dataset,
+                "method": each.method,
+                "setting": each.words(),
+                "own_settings": each.own(),
+                "seeds": list(each.seeds),
+            }
             for each in groups
         ],
     }
@@ -73,16 +80,21 @@ def figure_files(request: FigureRequest) -> FigureFiles:
     return FigureFiles(files, missing)
 
 
-def _caption(data: FigureData, request: FigureRequest) -> str:
+def caption(data: FigureData, request: FigureRequest) -> str:
     """Return what a reader must know: what band and marks are."""
     rows = data.rows
     parts = ["Lines: mean over seeds, our runs."]
     if rows["low_pct"].notna().any():
         parts.append(f"Band or bar: {_BANDS[request.band]}.")
+    ends = rows[(rows["source"] == "ours") & (rows["axis"] == "round")].groupby(["panel", "line"])[request.x].max()
+    if (ends < 0.97 * ends.groupby("panel").transform("max")).any():
+        parts.append("Dotted: from the end of a line to its name.")
     artifact = rows[rows["source"] == "artifact"]
     if len(artifact) and request.x == "round":
         cut = " (of the round's clients only, for Q-FedAvg)" if (artifact["method"] == "qfedavg").any() else ""
-        parts.append(f"Circles: accuracies in the log of the paper's artifact{cut}, at its own settings.")
+        later = artifact["round"].max() > rows.loc[rows["source"] == "ours", "round"].max()
+        rest = "; later ones are in the CSV" if later else ""
+        parts.append(f"Circles: accuracies in the log of the paper's artifact{cut}, at its own settings{rest}.")
     if (rows["source"] == "paper").any():
         where = "Table 4; no round is printed" if (rows["quantity"] == "accuracy").any() else "section 4.4"
         where = "Table 4 (no round) and section 4.4" if rows["axis"].nunique() > 1 else where
