@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fl_sim.codec import Codec, Dense, Message, Quantize, Sign, decode, encode, payload_bytes
@@ -107,6 +107,7 @@ def test_packing_by_hand(bits: int, first: list[int], payload: str) -> None:
 
 
 @given(st.integers(2, 8), st.data())
+@settings(max_examples=80)
 @pytest.mark.parametrize("model", [SMALL, ODD])
 def test_packed_there_and_back(model: Model, bits: int, data: st.DataObject) -> None:
     most = 2 ** (bits - 1) - 1
@@ -287,7 +288,8 @@ def test_error_feedback_loses_nothing(codec: Codec, seed: int, rounds: int) -> N
     assert np.array_equal(arrived + memory, np.sum(updates, axis=0, dtype=np.float64))
 
 
-@given(st.lists(st.lists(st.floats(-1, 1, width=32), min_size=42, max_size=42), min_size=1, max_size=6))
+@given(st.lists(st.lists(st.floats(-1, 1, width=32), min_size=42, max_size=42), min_size=1, max_size=4))
+@settings(max_examples=60)
 def test_error_feedback_of_any_updates(rows: list[list[float]]) -> None:
     updates = [np.array(row, dtype=np.float32) for row in rows]
     arrived, memory = _sent_and_left(FEEDBACK, updates)
