@@ -37,7 +37,7 @@ _BYTES = ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB"))
 
 def picture(data: FigureData, x: XAxis, caption: str) -> tuple[bytes, bytes]:
     """Return a figure as (SVG, PNG). ``caption`` stands below it."""
-    with mpl.rc_context(SETTINGS):
+    with mpl.rc_context(SETTINGS | {"text.parse_math": False}):  # a dollar in a name is no formula
         return rendered(draw(data, x, caption))
 
 
@@ -110,7 +110,7 @@ def _shares(axis: Axes, rows: pd.DataFrame, x: XAxis) -> list[Ending]:
     drawn = rows.loc[rows["mean_pct"] > 0, "mean_pct"]
     if len(drawn):
         axis.set_ylim(float(drawn.min()) / 1.5, float(drawn.max()) * 1.5)
-        _name_ticks(axis, float(drawn.max() / drawn.min()) < _WIDE)
+    _name_ticks(axis, narrow=len(drawn) > 0 and float(drawn.max() / drawn.min()) < _WIDE)
     axis.set_ylabel("share of all weights (%)")
     return endings
 
@@ -222,7 +222,7 @@ def _unit(rows: pd.DataFrame) -> tuple[float, str]:
 def _label_x(axis: Axes, ours: pd.DataFrame, x: XAxis) -> float:
     """Label the axis, let it end with our last point, and return where that is."""
     size, unit = _unit(ours) if x == "bytes" else (1.0, "")
-    last = float(ours[x].max()) / size
+    last = float(ours[x].max()) / size or 1.0
     axis.set_xlim(0, last)
     axis.set_xlabel(f"sent by server and clients ({unit})" if unit else "round")
     return last

@@ -86,7 +86,7 @@ class Group:
         of = f" of {registered}" if registered else ""
         drawn = {"writer": "by writer", "iid": "IID", "shards": f"{settings.get('shards_per_client')} shards each"}
         split = drawn.get(settings["partition"], f"Dirichlet {settings.get('alpha', 0):g}")
-        model = [model_title(settings["model"])] if settings["model"] else []
+        model = [name for name in [model_title(settings["model"])] if name not in ("", self.dataset)]
         chosen = [f"K = {self.cohort}{of} clients" if cohort else f"{of[4:] or 'all'} clients"]
         return ", ".join([*model, *chosen, f"E = {settings['epochs']}", f"batch {settings['batch_size']}", split])
 
