@@ -93,15 +93,17 @@ def quantized(
     with np.errstate(over="ignore"):  # what is too large for a float32 is clipped
         for part, out, e in zip(model.split(values), model.split(x), exponents, strict=True):
             np.multiply(part, kind(2.0**-e), out=out, dtype=kind)  # a power of two: exact
-    if rng is None:
-        # Adding 1/2 would round its predecessor up to 1; adding that predecessor is right for every float.
-        x += np.copysign(np.nextafter(kind(0.5), kind(0)), x)
+    np.minimum(x, kind(most), out=x)
+    np.maximum(x, kind(-most), out=x)
+    if rng is None:  # trunc(2x) - trunc(x) is x to the nearest, halves away from 0, and exact
+        low = np.trunc(x)
+        x += x
         np.trunc(x, out=x)
+        x -= low
     else:
         low = np.floor(x)
-        np.subtract(x, low, out=x)
+        x -= low
         np.add(low, rng.random(len(x)) < x, out=x)  # what is on the grid stays
-    np.clip(x, -most, most, out=x)
     return IntWeights(x.astype(np.int8), exponents)
 
 
