@@ -168,7 +168,7 @@ def test_a_long_run_is_drawn_with_fewer_points() -> None:
 
 
 def test_a_name_is_no_formula_and_no_update_at_all_is_no_error(groups_of: Groups) -> None:
-    configs = [femnist("qfedavg", rounds=2, dataset=r"$\frac", partition="iid")]
+    configs = [femnist("qfedavg", rounds=2, dataset=r"$\frac$", partition="iid")]
     assert picture(data_of("5", groups_of(*configs)), "round", "$x")[0].startswith(b"<?xml")
     data = data_of("3", groups_of(*configs))
     none = FigureData("3", "", data.rows.assign(mean_pct=0.0, bytes=0.0), ())
