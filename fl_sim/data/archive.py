@@ -1,5 +1,7 @@
 """NumPy archives (.npz) of arrays whose names, kinds and sizes are known: nothing is unpickled, nothing unbounded."""
 
+import errno
+import re
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -15,6 +17,16 @@ _KINDS = {"u": "unsigned whole numbers", "b": "yes or no", "U": "text"}
 _MOST_BYTES = 1 << 31  # of one array; all of LEAF's FEMNIST has 0.63 GB of pixels
 _MOST_TEXT_BYTES = 256
 
+_MAGIC = b"\x93NUMPY\x01\x00"
+_HEADER = re.compile(
+    r"\{'descr': '(?P<kind>\|[bu]1|<u[248]|<U[1-9]\d{0,3})', 'fortran_order': (?P<columns>True|False), "
+    r"'shape': \((?P<shape>\d{1,12}(, ?\d{1,12}){0,7},?)\), \} *\n"
+)
+
+# What Python's readers raise for archives that are none; the system refuses to go to a place that a damaged one names.
+_DAMAGE = (ValueError, zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError)
+_DAMAGE_ERRORS = (None, errno.EINVAL)
+
 
 def read_archive(path: Path, wanted: Mapping[str, tuple[str, int]]) -> dict[str, NDArray[Any]]:
     """Return the arrays ``wanted``, each given as its kind (u, b or U, NumPy's letters) and number of dimensions.
@@ -25,7 +37,9 @@ def read_archive(path: Path, wanted: Mapping[str, tuple[str, int]]) -> dict[str,
     try:
         with zipfile.ZipFile(path) as archive:
             return {name: _read(archive, name, kind, ndim) for name, (kind, ndim) in wanted.items()}
-    except (ValueError, zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+    except (*_DAMAGE, OSError) as error:
+        if isinstance(error, OSError) and error.errno not in _DAMAGE_ERRORS:
+            raise
         message = f"{printable(path, 300)}: not such an archive of arrays: {printable(error, 160)}; get it again"
         raise ValueError(message) from error
 
@@ -55,10 +69,12 @@ def _read(archive: zipfile.ZipFile, name: str, kind: str, ndim: int) -> NDArray[
 
 
 def _header(stream: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any], bool]:
-    version = np.lib.format.read_magic(stream)
-    read = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}.get(version)
-    if read is None:
-        message = f"version {version} of NumPy's format; save it again with numpy.savez_compressed"
+    """Return shape, type and whether the values lie by columns, from a header as NumPy writes it."""
+    head = stream.read(10)
+    text = stream.read(int.from_bytes(head[8:], "little")).decode("latin-1")
+    found = _HEADER.fullmatch(text) if head[:8] == _MAGIC else None
+    if found is None:
+        message = f"its header {printable(text, 100)!r} is not one of such arrays; save it again with NumPy"
         raise ValueError(message)
-    shape, by_columns, dtype = read(stream)
-    return shape, dtype, by_columns and len(shape) > 1
+    shape = tuple(int(length) for length in found["shape"].split(",") if length.strip())
+    return shape, np.dtype(found["kind"]), found["columns"] == "True" and len(shape) > 1

@@ -17,7 +17,6 @@ from profiler.names import printable
 SIDE = 32
 IMAGE_BYTES = 3 * SIDE * SIDE
 
-_TRAIN, _TEST = 50_000, 10_000
 _MOST_FILE_BYTES = 200_000_000  # the longest, CIFAR-100's python train file, has 155 MB
 _MOST_ARCHIVE_BYTES = 300_000_000  # uncompressed; official ones have up to 187 MB
 _MOST_MEMBERS = 1000
@@ -49,7 +48,7 @@ def read_records(raw: bytes, form: Form, what: str) -> tuple[Pixels, Labels]:
     try:
         if form.kind == "cifar_python":
             return _from_batch(raw)
-        return _from_records(raw, label_bytes=2 if "cifar-100" in form.archive else 1)
+        return _from_records(raw, form.label_bytes)
     except ValueError as error:
         message = f"{what}: {error}; {_REMEDY}"
         raise ValueError(message) from error
@@ -61,7 +60,6 @@ def _from_records(raw: bytes, label_bytes: int) -> tuple[Pixels, Labels]:
         message = f"{len(raw):,} bytes are no whole number of records of {size}"
         raise ValueError(message)
     rows = np.frombuffer(raw, dtype=np.uint8).reshape(-1, size)
-    # CIFAR-100 has the coarse label before the fine one.
     return _upright(rows[:, label_bytes:]), rows[:, label_bytes - 1].astype(np.int32)
 
 
@@ -87,14 +85,16 @@ def _upright(rows: Pixels) -> Pixels:
 
 def _assembled(release: Release, form: Form, parts: Iterator[tuple[str, OfficialFile, bytes]], source: str) -> Dataset:
     """Return the data set from its files in any order, one of them in memory at a time."""
-    each = _TRAIN // len(form.train)
+    each = release.train_images // len(form.train)
     starts = {file.name: number * each for number, file in enumerate(form.train)}
-    train = Images(np.empty((_TRAIN, SIDE, SIDE, 3), dtype=np.uint8), np.empty(_TRAIN, dtype=np.int32))
-    test = Images(np.empty((_TEST, SIDE, SIDE, 3), dtype=np.uint8), np.empty(_TEST, dtype=np.int32))
+    train, test = (
+        Images(np.empty((count, SIDE, SIDE, 3), dtype=np.uint8), np.empty(count, dtype=np.int32))
+        for count in (release.train_images, release.test_images)
+    )
     for where, file, raw in parts:
         check_sum(raw, file, where, _REMEDY)
         pixels, labels = read_records(raw, form, where)
-        images, start, count = (train, starts[file.name], each) if file.name in starts else (test, 0, _TEST)
+        images, start, count = (train, starts[file.name], each) if file.name in starts else (test, 0, len(test))
         if len(labels) != count:
             message = f"{where}: holds {len(labels)} images, must hold {count}; {_REMEDY}"
             raise ValueError(message)

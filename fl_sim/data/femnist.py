@@ -72,8 +72,8 @@ def _from_archive(path: Path) -> _Written:
     if faults:
         message = f"{where}: {'; '.join(faults)}; get it again"
         raise ValueError(message)
-    rows, labels = images.reshape(count, -1), arrays["labels"].astype(np.int64)
-    if count and int(labels.max()) >= CLASSES:
+    rows, labels = images.reshape(count, SIDE * SIDE), arrays["labels"].astype(np.int64)
+    if int(labels.max(initial=0)) >= CLASSES:
         message = f"{where}: a label is {labels.max()}; FEMNIST's are from 0 to {CLASSES - 1}"
         raise ValueError(message)
     train, test = (
@@ -91,10 +91,9 @@ def _by_writer(
 ) -> dict[str, Sheet]:
     order = chosen[np.argsort(writer[chosen], kind="stable")]
     kinds, starts = np.unique(writer[order], return_index=True)
-    return {
-        str(ids[kind]): (rows[places], labels[places])
-        for kind, places in zip(kinds.tolist(), np.split(order, starts[1:]), strict=True)
-    }
+    ends = np.append(starts[1:], len(order))
+    places = (order[start:end] for start, end in zip(starts, ends, strict=True)) if len(order) else ()
+    return {str(ids[kind]): (rows[which], labels[which]) for kind, which in zip(kinds.tolist(), places, strict=True)}
 
 
 def _assembled(written: _Written, writers: int | None) -> Dataset:

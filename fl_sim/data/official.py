@@ -33,13 +33,17 @@ class Download:
 
 @dataclass(frozen=True)
 class Form:
-    """One way a data set is distributed: files of the train and test images, loose or in ``archive``."""
+    """One way a data set is distributed: files of the train and test images, loose or in ``archive``.
+
+    ``label_bytes`` is for CIFAR's binary files: the last of so many bytes is the label.
+    """
 
     kind: Kind
     train: tuple[OfficialFile, ...]
     test: tuple[OfficialFile, ...]
     folder: str = ""
     archive: str = ""
+    label_bytes: int = 1
     downloads: tuple[Download, ...] = ()
 
     @property
@@ -55,6 +59,8 @@ class Release:
     name: str
     title: str
     classes: int
+    train_images: int
+    test_images: int
     forms: tuple[Form, ...]
 
 
@@ -63,7 +69,7 @@ def releases() -> Mapping[str, Release]:
     """Return the data sets that are known by their official files, by name."""
     text = (Path(__file__).parent / "official.toml").read_text(encoding="utf-8")
     return {
-        name: Release(name, row["title"], row["classes"], tuple(_form(form) for form in row["forms"]))
+        name: Release(name=name, **{**row, "forms": tuple(_form(form) for form in row["forms"])})
         for name, row in tomllib.loads(text).items()
     }
 
@@ -92,4 +98,6 @@ def _form(row: Mapping[str, Any]) -> Form:
         for each in row.get("downloads", ())
     )
     train, test = (tuple(OfficialFile(**file) for file in row[part]) for part in ("train", "test"))
-    return Form(row["kind"], train, test, row.get("folder", ""), row.get("archive", ""), downloads)
+    return Form(
+        row["kind"], train, test, row.get("folder", ""), row.get("archive", ""), row.get("label_bytes", 1), downloads
+    )
