@@ -1,16 +1,24 @@
-"""``fedjoule cost``: one configuration, explained line by line."""
+"""``fedjoule cost``: one configuration, explained line by line; or finished training runs, phone by phone."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 from click.shell_completion import CompletionItem
 
 from reports.commands.options import bandwidth, batches, check_overlap, measurements, overlap_options, warn
+from reports.commands.rounds import rule_options
 
 if TYPE_CHECKING:
     from costmodel.overlap import Overlap
 
+# What a run's log says, so that it cannot be given beside a run; and what says nothing without one.
+_OF_THE_RUN = (
+    "model", "dataset", "precision", "batch_size", "time_ms", "energy_mj", "method", "reading", "rounds", "epochs",
+    "clients", "clients_per_round", "samples_per_client", "download_bytes", "upload_bytes", "wait_s",
+)  # fmt: skip
+_OF_RUNS = ("window", "margin_points", "judged", "target")
 _CHOOSING = ("model", "dataset", "processor", "precision", "batch_size", "conditions")
 
 
@@ -27,7 +35,8 @@ def _complete(column: str) -> Any:
 
 
 @click.command()
-@click.option("--device", required=True, help="The phone, as in the table.", shell_complete=_complete("device"))
+@click.argument("runs", nargs=-1, type=click.Path(path_type=Path), metavar="[RUN]...")
+@click.option("--device", help="The phone, as in the table.  [needed without RUN]", shell_complete=_complete("device"))
 @click.option("--model", help="The model, as in the table.", shell_complete=_complete("model"))
 @click.option("--dataset", help="The data set, as in the table.", shell_complete=_complete("dataset"))
 @click.option("--processor", type=click.Choice(["cpu", "dsp", "gpu", "npu"]))
@@ -53,6 +62,7 @@ def _complete(column: str) -> Any:
 @click.option("--radio-download-w", type=float, help="Radio power while receiving.")
 @click.option("--radio-upload-w", type=float, help="Radio power while sending.")
 @click.option("--idle-w", type=float, help="The phone's power while waiting.")
+@rule_options
 @click.option(
     "--format",
     "form",
@@ -61,7 +71,8 @@ def _complete(column: str) -> Any:
     help="What to print.",
 )
 def cost(
-    device: str,
+    runs: tuple[Path, ...],
+    device: str | None,
     method: str | None,
     reading: str,
     measurements: tuple[Path, ...],
@@ -74,10 +85,14 @@ def cost(
     form: str,
     **options: Any,
 ) -> None:
-    """Cost one configuration of phone, model and method, every number with where it came from.
+    """Cost one configuration of phone, model and method, every number with where it came from; or training runs.
 
     What you change stands beside what it was. Your own measurements win over published ones that fit as well. For a
     model and data set that are no shipped workload, give what the plan needs yourself.
+
+    With the folders of finished runs: what they cost on every phone that was measured with their model, batch size and
+    precision, from the batches and bytes of their logs, nothing trained again. --window, --margin, --judged and
+    --target say what converged is, see fedjoule rounds.
 
     \b
     Examples:
@@ -87,7 +102,15 @@ def cost(
       fedjoule cost --device xiaomi10 --dataset femnist --processor cpu --precision fp32 --method quanfl
       fedjoule cost --measurements my_phone.csv --device "Pixel 8" --dataset femnist --processor cpu \\
                     --precision int8 --radio-upload-w 1.2
+      fedjoule cost runs/* --measurements my_phone.csv
     """
+    check_overlap(overlap, idle_power_w)
+    _check_given(runs)
+    rule = {name: options.pop(name) for name in _OF_RUNS}
+    if runs:
+        options |= {"device": device, "measurements": measurements, "form": form}
+        _cost_runs(runs, rule, options, overlap, link_reading, idle_power_w)
+        return
     from costmodel.batch import batch_costs
     from costmodel.overlap import Pipelining, measured_stages, without_twins
     from costmodel.round import PhasePower
@@ -97,7 +120,6 @@ def cost(
     from reports.question import Question, answer
     from reports.report import read_measurements
 
-    check_overlap(overlap, idle_power_w)
     own, inputs = read_measurements(measurements)
     question = Question(
         wanted={"device": device} | {name: options.pop(name) for name in _CHOOSING},
@@ -116,3 +138,55 @@ def cost(
     table, parameters = answer(question, costs)
     click.echo(printout([table], manifest("fedjoule cost", parameters, inputs), form), nl=False)
     warn([line for name, entry in own.items() for line in plausibility_warnings(entry, name)])
+
+
+def _check_given(runs: tuple[Path, ...]) -> None:
+    """Raise UsageError for an option that has no meaning with runs, or without, and where neither run nor phone is."""
+    ctx = click.get_current_context()
+    options = {option.name: option for option in ctx.command.params if option.name is not None}
+    given = [name for name in options if ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE]
+    useless = [options[name].opts[0] for name in given if name in (_OF_THE_RUN if runs else _OF_RUNS)]
+    if useless:
+        why = "a run has its own; leave it out" if runs else "it is about training runs; name some"
+        has = "has" if len(useless) == 1 else "have"
+        message = f"{' and '.join(useless)} {has} no effect {'with' if runs else 'without'} RUN: {why}"
+        raise click.UsageError(message)
+    if not runs and "device" not in given:
+        raise click.MissingParameter(ctx=ctx, param=options["device"])
+
+
+def _cost_runs(
+    runs: tuple[Path, ...], rule: dict[str, Any], options: dict[str, Any], overlap: "Overlap", reading: str,
+    idle_power_w: float | None,
+) -> None:  # fmt: skip
+    from costmodel.overlap import Pipelining
+    from costmodel.round import PhasePower
+    from fl_sim.converged import Rule
+    from reports.printout import printout
+    from reports.table4 import Changes
+    from reports.training.recost import RunsRequest, price
+    from reports.training.recost_table import cost_tables
+
+    if options["batches"] == "floor":
+        message = "--batches floor drops images that the runs trained on; ceil is as trained, fractional images / size"
+        raise click.UsageError(message)
+    fractional = options["batches"] == "fractional"
+    request = RunsRequest(
+        runs=runs,
+        rule=Rule(rule["window"], rule["margin_points"], rule["judged"]),
+        target=rule["target"],
+        measurements=options["measurements"],
+        device=options["device"],
+        processor=options["processor"],
+        conditions=options["conditions"],
+        counted="fractional" if fractional else "trained",
+        changes=Changes(
+            options["bandwidth_bit_per_s"],
+            "fractional" if fractional else None,
+            Pipelining(overlap, reading.lower(), idle_power_w),
+        ),
+        power=PhasePower(*(options[name] for name in ("radio_download_w", "radio_upload_w", "idle_w"))),
+    )
+    found = price(request)
+    click.echo(printout(cost_tables(found, request), found.manifest, options["form"]), nl=False)
+    warn(found.warnings)

@@ -116,7 +116,7 @@ def spread_cell(over: Spread, tone: Any = "plain") -> Cell:
     if not over.reached:
         return Cell("never", "warn")
     median = "never" if over.median is None else plain_number(over.median)
-    if over.seeds == 1:
+    if over.least == over.most:
         return Cell(median, tone)
     most = "never" if over.most is None else f"{over.most:,}"
     return Cell(f"{median} ({over.least:,}-{most})", tone if over.median is not None else "warn")
