@@ -22,7 +22,7 @@ from fl_sim.server import first_server
 from fl_sim.setting import Setting, make_setting
 from fl_sim.task import LocalTask
 
-_NEVER = 10**6  # an evaluation every so many rounds
+_NEVER = 10**6  # rounds until an evaluation, which is behind the last
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,14 +45,14 @@ class Fixed(Setting):
 
 
 def fixed(work: workload.Workload, precision: str) -> Fixed:
-    """Return the workload's setting; its last round, which would be evaluated, is never reached."""
+    """Return the workload's setting; nothing is evaluated."""
     images = Images(work.pixels.reshape(-1, workload.SIDE, workload.SIDE, 1), work.labels.ravel())
     test = Images(images.pixels[:1], images.labels[:1])
     owner = np.repeat(np.arange(workload.CLIENTS, dtype=np.int32), workload.SAMPLES)
     dataset = make_dataset("noise", workload.CLASSES, images, test, "seeded noise")
     config = Config(
         method="floatfl" if precision == "fp32" else "qfedupdate", dataset="noise", model="lenetleaf",
-        bias=precision == "fp32", clients=workload.CLIENTS, cohort=workload.COHORT, rounds=workload.MOST_ROUNDS + 1,
+        bias=precision == "fp32", clients=workload.CLIENTS, cohort=workload.COHORT, rounds=_NEVER,
         batch_size=workload.BATCH, learning_rate=str(workload.RATE), evaluate_every=_NEVER,
     )  # fmt: skip
     made = make_setting(config, dataset, from_owners(owner, workload.CLIENTS))

@@ -114,10 +114,11 @@ def _reference(entries: Sequence[Entry], repeats: Repeats, integers: bool) -> Ou
 def _agreement(entry: Entry, own: Sequence[Outcome], reference: Outcome | None) -> str:
     if reference is None:
         return "-"
-    apart = max(
-        abs(outcome.figures[event][key] / reference.figures[event][key] - 1)
-        for outcome in own for event in ("judged", "first") for key in _FIGURES
-    )  # fmt: skip
-    if apart > (0 if entry.integers else _AGREE):
-        return f"DIFFER {apart:.1e}"
-    return "same INT8" if entry.integers else "same"
+    judged, first = (
+        max(abs(one.figures[event][key] / reference.figures[event][key] - 1) for one in own for key in _FIGURES)
+        for event in ("judged", "first")
+    )
+    most = 0 if entry.integers else _AGREE
+    if judged > most:
+        return f"DIFFER {judged:.0e}"
+    return "same" if first <= most else f"then {first:.0e}"
