@@ -60,7 +60,7 @@ def run_steps(
 def count(logits: Tensor, labels: Tensor) -> tuple[int, float]:
     """Return how many images are right, and the sum of their cross-entropies."""
     right = int((logits.argmax(1) == labels).sum())
-    return right, float(cross_entropy(logits.double(), labels, reduction="sum"))
+    return right, float(cross_entropy(logits, labels, reduction="none").sum(dtype=torch.float64))
 
 
 def finished(values: Floats, right: int, loss_sum: float, task: LocalTask) -> LocalResult:

@@ -79,7 +79,7 @@ def train_cohort(
             logits = _forward(model, layers, active, batch.x, kept)
             counts = batch.share > 0
             right[: len(training)] += ((logits.argmax(2) == batch.y) & counts).sum(1)
-            losses = cross_entropy(logits.flatten(0, 1).double(), batch.y.flatten(), reduction="none")
+            losses = cross_entropy(logits.flatten(0, 1), batch.y.flatten(), reduction="none").double()
             loss_sum[: len(training)] += (losses.view_as(batch.y) * counts).sum(1)
             error = torch.softmax(logits, 2)
             error.scatter_add_(2, batch.y[:, :, None], torch.full_like(batch.share, -1)[:, :, None])

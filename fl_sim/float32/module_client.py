@@ -62,7 +62,7 @@ class ModuleClient:
             logits = module(x)
             found = torch.autograd.grad(cross_entropy(logits, y), trained, allow_unused=True)
             tensors, moving, gradients = trained, velocity, list(found)
-            if any(gradient is None for gradient in found):  # a parameter that took no part stays as it is
+            if type(None) in map(type, found):  # a parameter that took no part stays as it is
                 took = [i for i, gradient in enumerate(found) if gradient is not None]
                 tensors, gradients = [trained[i] for i in took], [found[i] for i in took]
                 moving = [velocity[i] for i in took] if velocity else velocity
