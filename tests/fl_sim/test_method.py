@@ -1,10 +1,12 @@
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from fl_sim.aggregator import AccumulateUpdates, AverageWeights, MajorityVote
-from fl_sim.codec import Codec, Dense, Quantize, Sign
+from fl_sim.codec import Codec, Dense, Quantize, Sign, payload_bytes
 from fl_sim.method import METHODS, REGISTRY, Method, find_method
+from fl_sim.model import Model, find_model
 
 FLOATFL, QFEDAVG, QFEDUPDATE = (REGISTRY[name] for name in ("floatfl", "qfedavg", "qfedupdate"))
 SIGNSGD = REGISTRY["quanfl_signsgd"]
@@ -90,3 +92,30 @@ def test_variants_are_found_only_where_asked_for() -> None:
 def test_a_method_that_cannot_work_is_refused(method: Method, changes: dict[str, object], says: str) -> None:
     with pytest.raises(ValueError, match=f"method '{method.name}': {says}"):
         replace(method, **changes)  # type: ignore[arg-type]
+
+
+PAGE = Path(__file__).parents[2] / "docs" / "reference" / "methods.md"
+
+
+def test_the_page_lists_every_method_with_its_bytes() -> None:
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in PAGE.read_text().splitlines()]
+    listed = {row[0].strip("`"): row for row in rows if len(row) == 7 and row[0].startswith("`") and "--" not in row[0]}
+    assert list(listed) == list(REGISTRY)
+    lenet, vgg = find_model("lenet5", 62), find_model("vgg16", 10)
+    codecs = {codec for method in REGISTRY.values() for codec in (method.downlink, method.uplink)}
+    nbytes = {codec: f"{payload_bytes(codec, lenet):,} / {_of_vgg(codec, vgg):,}" for codec in codecs}
+    for name, (_, precision, down, down_bytes, up, up_bytes, server) in listed.items():
+        method = REGISTRY[name]
+        assert precision.lower() == method.precision
+        for codec, words, told in ((method.downlink, down, down_bytes), (method.uplink, up, up_bytes)):
+            assert told == nbytes[codec]
+            assert words.startswith("updates" if codec.error_feedback else "signs" if codec.update else "weights")
+            assert ("INT8" in words) == (codec.format == "int8")
+        kinds = {AverageWeights: "replaces", AccumulateUpdates: "accumulates", MajorityVote: "majority vote"}
+        assert server.startswith(kinds[type(method.aggregator)])
+
+
+def _of_vgg(codec: Codec, model: Model) -> int:
+    """Bytes of a message of VGG-16 by a formula: making one takes a second, and test_codec makes one of each form."""
+    bits = {"fp32": 32, "int8": 8, "sign": 1}[codec.format]
+    return -(-model.parameters * bits // 8) + len(model.layers) * (codec.format == "int8")

@@ -211,3 +211,26 @@ def test_stochastic_rounding_follows_from_the_generator() -> None:
 def test_floats_are_handed_on_without_a_copy() -> None:
     values = np.zeros(COUNT, dtype=np.float32)
     assert floats(MODEL, FloatWeights(values)) is values
+
+
+def artifact_round_trip(x: float, largest: float) -> float:
+    """The authors' public code: quantize with largest / 127, dequantize with 2^(ceil(log2 largest) - 7)."""
+    return round(x / largest * 127) * 2.0 ** (math.ceil(math.log2(largest)) - 7)
+
+
+@given(st.floats(1e-3, 1e3))
+def test_why_the_scale_is_a_power_of_two_both_ways(largest: float) -> None:
+    """Two scales stretch a layer by 0.99 to 1.98; one leaves it within half a step (docs/background/federated_int8)."""
+    stretch = artifact_round_trip(largest, largest) / largest
+    assert 0.99 < stretch < 1.985
+    again = artifact_round_trip(stretch * largest, stretch * largest)
+    assert again == pytest.approx(stretch * largest)  # a layer that was stretched stays as it is
+    x = np.full(COUNT, np.float32(largest))
+    chosen = layer_exponents(MODEL, x)
+    assert abs(floats(MODEL, quantized(MODEL, x, chosen))[0] / x[0] - 1) <= 0.5 / 63
+
+
+def test_the_stretch_of_the_page() -> None:
+    assert artifact_round_trip(0.3, 0.3) / 0.3 == pytest.approx(1.654, abs=5e-4)
+    x = np.full(COUNT, np.float32(0.3))
+    assert floats(MODEL, quantized(MODEL, x, layer_exponents(MODEL, x)))[0] / 0.3 == pytest.approx(1.0026, abs=5e-5)
