@@ -63,7 +63,7 @@ class Engine(Protocol):
         ...
 
 
-def open_engine(name: EngineName, work: Work, place: Place = Place()) -> Engine:
+def open_engine(name: str, work: Work, place: Place = Place()) -> Engine:
     """Return an engine by name. Raises ValueError when it cannot do the work (the message says which one can)."""
     if name == "native":
         from fl_sim.engines.native import NativeEngine

@@ -24,12 +24,14 @@ said=$("$folder/venv/bin/fedjoule" devices --device 127.0.0.1:1 || true)
 grep -q 'fedjoule\[profile\]' <<<"$said" || { echo "wheel: without the extra nothing says what to install: $said"; exit 1; }
 said=$(env -u ANDROID_NDK_HOME "$folder/venv/bin/fedjoule" profile build --program sampler 2>&1 || true)
 grep -q 'fedjoule\[profile\]' <<<"$said" || { echo "wheel: without zig nothing says what to install: $said"; exit 1; }
+said=$("$folder/venv/bin/fedjoule" train --out "$folder/run" 2>&1 || true)
+grep -q 'fedjoule\[train\]' <<<"$said" || { echo "wheel: without the extra nothing says how to train: $said"; exit 1; }
 # Built from the wheel with the development environment's zig, what lies in the cache is what the checkout would build.
 zig=$("$BIN/python" -c 'import os, ziglang; print(os.path.join(ziglang.__path__[0], "zig"))')
 "$folder/venv/bin/fedjoule" profile build --program sampler --compiler "$zig" >"$folder/from_wheel"
 "$BIN/fedjoule" profile build --program sampler --compiler "$zig" >"$folder/from_checkout"
 cmp "$folder/from_wheel" "$folder/from_checkout" || { echo "wheel: its C sources are not the checkout's"; exit 1; }
-for module in torch adb_shell adbutils ziglang salabim pytest; do
+for module in torch adb_shell adbutils ziglang salabim pytest pyarrow; do
     if "$folder/venv/bin/python" -c "import $module" 2>/dev/null; then
         echo "wheel: $module was installed and is not needed"
         exit 1

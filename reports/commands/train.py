@@ -154,15 +154,37 @@ def _setting(config: "Config", data_dir: Path | None) -> "Setting":
     return make_setting(config, load(config.dataset, data_dir, writers=(config.clients or None) if by_writer else None))
 
 
-def _engine(setting: "Setting", asked: str, device: str) -> Any:
-    """Return the engine's name: the native one unless the run needs another."""
-    if asked != "auto":
-        return asked
-    from fl_sim.trainer import Fp32
+def _engine(setting: "Setting", asked: str, device: str) -> str:
+    """Return the engine: the native one, built now if need be, unless the run needs torch or no compiler is here."""
+    import importlib.util
 
+    from fl_sim.trainer import Fp32
+    from profiler.native.compiler import CompilerMissing
+
+    if importlib.util.find_spec("pyarrow") is None:  # said now, not after hours of training
+        message = "training needs pyarrow, to write its log: pip install 'fedjoule[train]'"
+        raise ValueError(message)
     trainer = setting.trainer
     plain = not isinstance(trainer, Fp32) or not (trainer.momentum or trainer.weight_decay)
-    return "native" if plain and device == "cpu" else "eager"
+    if asked not in ("auto", "native") or (asked == "auto" and not (plain and device == "cpu")):
+        return "eager" if asked == "auto" else asked
+    try:
+        _build()
+    except CompilerMissing as error:
+        if asked == "auto" and importlib.util.find_spec("torch") is not None:
+            return "eager"
+        message = "the native engine is built by a compiler, and there is none: pip install 'fedjoule[train]'"
+        raise ValueError(message) from error
+    return "native"
+
+
+def _build() -> None:
+    """Build the kernels for this machine unless they lie in the cache, and say so: it takes half a minute."""
+    from profiler.native.build import built_library
+    from reports.profile.building import building
+
+    with building() as tell:
+        built_library(tell=tell)
 
 
 def _workers(engine: str, asked: int | None, ranks: int) -> int:
