@@ -35,7 +35,7 @@ def rounds_table(found: Sequence[Ended], rule: Rule, target: float | None) -> Ta
                 Cell(f"{len(each.ends)}"),
                 _percent_cell([end.final for end in each.ends]),
                 _percent_cell([end.best for end in each.ends]),
-                spread_cell(each.rounds),
+                rounds_cell(each),
                 _rising_cell(each),
                 *told,
                 _paper_cell(paper_accuracy_pct(each.group.method, each.workload)),
@@ -122,6 +122,12 @@ def spread_cell(over: Spread, tone: Any = "plain") -> Cell:
     return Cell(f"{median} ({over.least:,}-{most})", tone if over.median is not None else "warn")
 
 
+def rounds_cell(each: Ended) -> Cell:
+    """Return the rounds to converge over seeds, with a + where a seed was still rising and they are the least."""
+    over = spread_cell(each.rounds)
+    return Cell(f"{over.text} +", "warn") if each.rising else over
+
+
 def _rising_cell(each: Ended) -> Cell:
     """Return how many seeds were still rising at their end, and what the last fifth of their rounds added."""
     gain = float(np.median([end.gain_points for end in each.ends]))
@@ -161,8 +167,8 @@ def _spread_figures(name: str, over: Spread | None) -> dict[str, object]:
 def _notes(found: Sequence[Ended], rule: Rule) -> Iterable[str]:
     yield f"Converged: {rule.words}. Final and best are that mean, too; target: the first round where it is reached."
     yield (
-        "Still rising: the best lies in the last window, so that a longer run may find a better one and the rounds are"
-        " the least they can be; in brackets the points that the last fifth of the rounds added."
+        "Still rising: the best lies in the last window, so that a longer run may find a better one and the rounds"
+        " (with a +) are the least they can be; in brackets the points that the last fifth of the rounds added."
     )
     yield judged_words(found)
     yield from conditions(found)
@@ -171,7 +177,9 @@ def _notes(found: Sequence[Ended], rule: Rule) -> Iterable[str]:
             "Paper's accuracy: Table 4, for Q-FedAvg implied by section 4.2. Paper's R: rounds inferred from Table 4 in"
             " two readings, of 4 and of 1 local epochs; what it counts as converged it does not say."
         )
-    others = sorted({f"{each.group.dataset} with {each.group.runs[0].model}" for each in found if not each.workload})
+    others = sorted(
+        {f"{each.group.dataset} with model {each.group.runs[0].model}" for each in found if not each.workload}
+    )
     if others:
         yield f"The paper has no figure for {', '.join(others)}."
 

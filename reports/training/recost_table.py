@@ -13,7 +13,7 @@ from fl_sim.recost import RunCost, kernel_of
 from profiler.names import fold, printable
 from reports.table import Cell, Column, Table, number, plain_number
 from reports.table4 import overlap_notes
-from reports.training.converged import spread_cell
+from reports.training.converged import rounds_cell, spread_cell
 from reports.training.ended import conditions, judged_words
 from reports.training.recost import Priced, PricedRuns, RunsRequest, bandwidth_of
 from traces.network import format_rate
@@ -69,8 +69,8 @@ def _table(kind: str, priced: Sequence[Priced], until: _Until, request: RunsRequ
 def _row(each: Priced, priced: Sequence[Priced], until: _Until) -> tuple[Cell, ...]:
     batch, costs = each.fit.batch, until.costs(each)
     rounds = spread_cell(spread([None if cost is None else cost.rounds for cost in costs]))
-    if until.name == "converged" and each.ended.rising:
-        rounds = Cell(f"{rounds.text} +", "warn")
+    if until.name == "converged":
+        rounds = rounds_cell(each.ended)
     inferred = batch.provenance == "inferred"
     return (
         Cell(each.ended.group.dataset),
