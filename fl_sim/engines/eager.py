@@ -2,8 +2,6 @@
 
 from collections.abc import Callable, Iterator, Sequence
 
-import torch
-
 from fl_sim.data.pixels import float_table
 from fl_sim.engine import Place, Work
 from fl_sim.engines.integers import Integers
@@ -27,9 +25,10 @@ class EagerEngine:
 
     def __init__(self, work: Work, place: Place) -> None:
         check_one_worker("eager", place)
+        _check_precision(work)
         self.work, self.place = work, place
         self.device = open_device(place.device)
-        self._module = _module_client(work, self.device)
+        self._module = ModuleClient(work.model, self.device) if isinstance(work.model, ModuleModel) else None
         self._layers = () if self._module else layers_of(work.model)
         table = float_table(work.dataset)
         self.feed = Feed(work.dataset.train, table, self.device)
@@ -85,16 +84,13 @@ class EagerEngine:
         self._integers = None
 
 
-def _module_client(work: Work, device: torch.device) -> ModuleClient | None:
-    if not isinstance(work.model, ModuleModel):
-        return None
-    if not isinstance(work.trainer, Fp32):
+def _check_precision(work: Work) -> None:
+    if isinstance(work.model, ModuleModel) and not isinstance(work.trainer, Fp32):
         message = (
             f"module {work.model.name} cannot be trained in integers; take a method that trains in FP32, floatfl "
             f"or quanfl, or a model of layers"
         )
         raise ValueError(message)
-    return ModuleClient(work.model, device)
 
 
 def check_one_worker(engine: str, place: Place) -> None:
