@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 def rule_options(function: Any) -> Any:
     """Add --window, --margin, --judged and --target to a command."""
     function = click.option(
-        "--target", type=float, metavar="SHARE", help="Also rounds until this accuracy, such as 0.8."
+        "--target", type=float, metavar="SHARE", help="Also until this accuracy is reached, such as 0.8."
     )(function)
     function = click.option(
         "--judged",
