@@ -18,6 +18,7 @@ _COMMANDS = {
     "train": "reports.commands.train",
     "rounds": "reports.commands.rounds",
     "figures": "reports.commands.figures",
+    "data": "reports.commands.data",
     "devices": "reports.commands.devices",
     "profile": "reports.commands.profile",
     "demo-phone": "reports.commands.demo_phone",

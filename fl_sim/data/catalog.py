@@ -10,7 +10,7 @@ from fl_sim.data.femnist import ARCHIVE, load_femnist
 from fl_sim.data.folder import Folder, read_folder
 from fl_sim.data.idx import ENDINGS
 from fl_sim.data.mnist import load_mnist
-from fl_sim.data.official import releases
+from fl_sim.data.official import Release, releases
 from profiler.names import did_you_mean, fold, printable
 
 NAMES = ("digits", "mnist", "mnist10k", "cifar10", "cifar100", "femnist")
@@ -19,6 +19,10 @@ NAMES = ("digits", "mnist", "mnist10k", "cifar10", "cifar100", "femnist")
 PAPER_WRITERS = 192
 
 _FIRST = 10_000
+_LEAF = (
+    "write it with LEAF (data/femnist/preprocess.sh -s niid --sf 0.05 -k 0 -t sample), and name its folder with "
+    "--data-dir"
+)
 
 
 def load(
@@ -38,11 +42,7 @@ def load(
     Raises ValueError for an unknown name, files that are nowhere, and a file that is damaged or not the official one;
     ConnectionError if a download fails.
     """
-    known = {fold(each): each for each in NAMES}
-    if fold(name) not in known:
-        message = f"data set {printable(name, 40)!r} is unknown; {did_you_mean(name, NAMES)}"
-        raise ValueError(message)
-    name = known[fold(name)]
+    name = _known(name)
     if writers is not None and name != "femnist":
         message = f"writers is for femnist; {name} has none"
         raise ValueError(message)
@@ -55,14 +55,34 @@ def load(
     return _cached(name, data_dir, download, writers, tell)
 
 
-def source_release(name: str) -> str:
+def release_of(name: str) -> Release | None:
+    """Return the release that ``fl_sim.data.download.fetch`` gets a data set with; None for digits, which need none.
+
+    Raises ValueError for an unknown name, and for femnist, which is not to be downloaded: it says how to make it.
+    """
+    name = _known(name)
+    if name == "femnist":
+        message = f"femnist cannot be downloaded: {_LEAF}"
+        raise ValueError(message)
+    return None if name == "digits" else releases()[_source(name)]
+
+
+def _known(name: str) -> str:
+    known = {fold(each): each for each in NAMES}
+    if fold(name) not in known:
+        message = f"data set {printable(name, 40)!r} is unknown; {did_you_mean(name, NAMES)}"
+        raise ValueError(message)
+    return known[fold(name)]
+
+
+def _source(name: str) -> str:
     """Return the name of the release whose downloads hold a data set."""
     return "mnist" if name == "mnist10k" else name
 
 
 def _cached(name: str, data_dir: Path | None, download: bool, writers: int | None, tell: Progress | None) -> Dataset:
-    release = releases().get(source_release(name))
-    folder = fetch(release, tell=tell) if download and release is not None else data_cache() / source_release(name)
+    release = releases().get(_source(name))
+    folder = fetch(release, tell=tell) if download and release is not None else data_cache() / _source(name)
     found = _found(name, read_folder(folder), writers) if folder.is_dir() else None
     if found is None:
         raise ValueError(_nowhere(name, data_dir, folder))
@@ -85,8 +105,7 @@ def _nowhere(name: str, data_dir: Path | None, cache: Path) -> str:
     if name == "femnist":
         return (
             f"femnist: neither {ARCHIVE} nor LEAF's folders train and test with their .json files are in {places}; "
-            "write them with LEAF (data/femnist/preprocess.sh -s niid --sf 0.05 -k 0 -t sample) and name their folder "
-            "with --data-dir"
+            f"{_LEAF}"
         )
     forms = releases()[name].forms
     wanted = " or ".join(
@@ -101,6 +120,6 @@ def _nowhere(name: str, data_dir: Path | None, cache: Path) -> str:
             if part is not None and form.kind != "cifar_python":
                 more = f"; {printable(part[0], 200)} has some of its files, but not {', '.join(part[1])}"
     return (
-        f"{name}: {wanted} is not in {places}{more}; fetch it with 'fedjoule data fetch {source_release(name)}', or "
+        f"{name}: {wanted} is not in {places}{more}; fetch it with 'fedjoule data fetch {_source(name)}', or "
         "name its folder with --data-dir"
     )

@@ -32,7 +32,7 @@ def load_cifar(release: Release, folder: Folder) -> Dataset | None:
     for form in release.forms:
         loose = folder.folder_of([file.name] for file in form.files)
         if loose is not None:
-            return _assembled(release, form, _loose(loose, form), loose[0].parent.name)
+            return _assembled(release, form, _loose(loose, form), f"files of {form.folder}")
     for form in release.forms:
         archive = folder.file(form.archive)
         if archive is not None:
