@@ -11,6 +11,7 @@ from fl_sim.data.pixels import float_table, mantissa_table
 from fl_sim.engine import Place, Work
 from fl_sim.engines.crew import Crew
 from fl_sim.engines.request import check_length, start_of, test_range
+from fl_sim.model import Model
 from fl_sim.task import Evaluation, Indices, LocalResult, LocalTask
 from fl_sim.trainer import Fp32
 from fl_sim.weights import FloatWeights, IntWeights, Weights
@@ -157,6 +158,9 @@ def _set(network: Network, weights: Weights) -> None:
 
 def _check(work: Work, place: Place) -> None:
     trainer = work.trainer
+    if type(work.model) is not Model:
+        message = f"model {work.model.name} must be one of layers for the engine native; take the engine eager"
+        raise ValueError(message)
     if not 1 <= place.workers <= _MOST_WORKERS:
         message = f"workers must be from 1 to {_MOST_WORKERS} (got {place.workers}); as many as cores is best"
         raise ValueError(message)

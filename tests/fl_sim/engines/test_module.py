@@ -245,6 +245,10 @@ def test_engines_that_cannot_train_a_module_say_which_can() -> None:
     work = work_with(Plain, fp32())
     with pytest.raises(ValueError, match="module Plain cannot be stacked; take the engine eager"):
         open_engine("stacked", work, Place())
+    with pytest.raises(
+        ValueError, match="model Plain must be one of layers for the engine native; take the engine eager"
+    ):
+        open_engine("native", work)
     with pytest.raises(ValueError, match="module Plain cannot be trained in integers"):
         open_engine("eager", replace(work, trainer=niti()), Place())
 
