@@ -17,6 +17,8 @@ def test_a_task_by_hand() -> None:
     task = task_of(SAMPLES, epochs=2, batch_size=2)
     assert task.bounds.tolist() == [0, 2, 4, 5, 7, 9, 10]
     assert task.steps == 6
+    rng = np.random.default_rng(0)
+    assert task.indices.tolist() == [*SAMPLES[rng.permutation(5)], *SAMPLES[rng.permutation(5)]]
     assert (task.client, task.round_number, task.rounding_seed) == (4, 9, 77)
 
 
