@@ -43,14 +43,21 @@ static int take_grid(fj_int8_engine *engine, fj_int8_grid *grid, int batch) {
     return 0;
 }
 
+/* Narrow tiles, if they hold all outputs. */
+static const fj_int8_kernels *kernels_for(const fj_int8_engine *engine, const fj_layer *of) {
+    const fj_int8_kernels *narrow = engine->kernels->narrow;
+    return narrow && of->out_c <= narrow->columns ? narrow : engine->kernels;
+}
+
 static fj_int8_layer layer_of(const fj_int8_engine *engine, const fj_layer *of, int first) {
-    size_t tile = (size_t)engine->kernels->columns, steps = (size_t)engine->kernels->steps;
+    const fj_int8_kernels *kernels = kernels_for(engine, of);
+    size_t tile = (size_t)kernels->columns, steps = (size_t)kernels->steps;
     int is_fc = of->kind == FJ_FC, channels = first ? of->in_c : (int)fj_round_up((size_t)of->in_c, 4);
     fj_int8_layer made = {.kernel = of->kernel, .outputs = of->out_c, .in_h = is_fc ? 1 : of->in_h,
                           .in_w = is_fc ? 1 : of->in_w, .inputs = is_fc ? of->in_h * of->in_w * of->in_c : channels,
                           .true_inputs = is_fc ? of->in_h * of->in_w * of->in_c : of->in_c, .h = fj_conv_h(of),
                           .w = fj_conv_w(of), .out_h = of->out_h, .out_w = of->out_w, .relu = of->relu,
-                          .pool = of->pool, .is_fc = is_fc, .shifts = {0, -1, 0}};
+                          .pool = of->pool, .is_fc = is_fc, .kernels = kernels, .shifts = {0, -1, 0}};
     size_t kernel = (size_t)of->kernel;
     fj_int8_grid *input = &made.input, *error = &made.error;
     input->border = of->pad;
@@ -69,14 +76,23 @@ static fj_int8_layer layer_of(const fj_int8_engine *engine, const fj_layer *of, 
     return made;
 }
 
+/* Their weights are one tile. */
+static int has_planes(const fj_int8_layer *layer, const fj_layer *of, int first) {
+    return first && layer->kernels->plane && of->kind == FJ_CONV && of->in_c == 1 && of->pool &&
+           of->out_c <= layer->kernels->columns;
+}
+
 static int take_layer(fj_int8_engine *engine, fj_int8_layer *made, const fj_layer *of, int batch) {
     size_t pixels = (size_t)batch * (size_t)of->out_h * (size_t)of->out_w;
-    *made = layer_of(engine, of, made == engine->layer);
-    if (take_grid(engine, &made->input, batch) || take_grid(engine, &made->error, batch)) return -1;
+    int first = made == engine->layer;
+    *made = layer_of(engine, of, first);
+    int planes = made->has_planes = has_planes(made, of, first);
+    if (take_grid(engine, &made->input, batch)) return -1;
+    if (planes ? fj_int8_plane_make(made, batch) : take_grid(engine, &made->error, batch)) return -1;
     made->weights = take(engine, made->rows * made->columns);
     made->start = take(engine, (size_t)(made->kernel + 1) * made->columns * sizeof *made->start);
     made->place = take(engine, made->rows * sizeof *made->place);
-    if (made->pool) made->winner = take(engine, pixels * made->columns);
+    if (made->pool && !planes) made->winner = take(engine, pixels * made->columns);
     if (!made->weights || !made->start || !made->place || (made->pool && !made->winner)) return -1;
     for (size_t place = 0; place < fj_int8_fan_in(made); place++) made->place[fj_int8_row_of(made, place)] = (uint32_t)place;
     return 0;
@@ -88,7 +104,9 @@ static int take_shared(fj_int8_engine *engine, const fj_model *model, int batch)
     for (int i = 0; i < engine->layers; i++) {
         const fj_int8_layer *layer = &engine->layer[i];
         size_t in_pixels = (size_t)layer->in_h * (size_t)layer->in_w, pixels = (size_t)layer->h * (size_t)layer->w;
-        sums = larger(sums, (size_t)batch * pixels * layer->columns);
+        if (layer->has_planes) sums = larger(sums, (size_t)(batch * layer->outputs) * fj_int8_plane_apart(layer));
+        else sums = larger(sums, (size_t)batch * pixels * layer->columns);
+        if (layer->has_planes) line = larger(line, fj_int8_plane_room(layer));
         gradient = larger(gradient, layer->rows * layer->columns);
         columns = larger(columns, layer->columns);
         line = larger(line, (size_t)layer->w * layer->columns);
@@ -142,6 +160,7 @@ fj_int8_engine *fj_int8_new(const fj_model *model, int batch, fj_path path, fj_p
 void fj_int8_free(fj_int8_engine *engine) {
     if (!engine) return;
     for (int i = 0; i < engine->blocks; i++) free(engine->block[i]);
+    if (engine->layer->has_planes) fj_int8_plane_free(engine->layer);
     free(engine);
 }
 

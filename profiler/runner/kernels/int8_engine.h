@@ -33,6 +33,10 @@ typedef struct {
     fj_int8_grid input;   /* what the layer reads */
     fj_int8_grid error;   /* error of its sums */
     uint8_t *winner;      /* of each pooled output: its place in the window */
+    const fj_int8_kernels *kernels;
+    int has_planes;       /* see int8_plane.c: */
+    int32_t *valid;       /* which places are sums */
+    int8_t *planes;       /* its errors, [image][output], instead of `error` */
     fj_shifts shifts;
 } fj_int8_layer;
 
@@ -48,7 +52,7 @@ struct fj_int8_engine {
     int layers;
     int trained; /* images of the last step of training */
     fj_int8_layer layer[FJ_MOST_LAYERS];
-    const fj_int8_kernels *kernels;
+    const fj_int8_kernels *kernels; /* with the widest tiles */
     fj_pool *pool;
     fj_int8_scratch *scratch; /* of each thread */
     int8_t *logits;           /* [batch][classes] */
@@ -111,6 +115,23 @@ static inline void fj_int8_advance(fj_int8_place *place, size_t h, size_t w) {
 static inline const uint8_t *fj_int8_window(const fj_int8_grid *grid, fj_int8_place place) {
     return grid->at + place.n * grid->image + place.y * grid->line + place.x * grid->pixel;
 }
+
+static inline uint8_t *fj_int8_pixel_of(const fj_int8_grid *grid, size_t image, size_t y, size_t x) {
+    size_t border = (size_t)grid->border;
+    return grid->at + image * grid->image + (y + border) * grid->line + (x + border) * grid->pixel;
+}
+
+/* The same for a layer of planes, whose memory is its own; bytes that a thread needs, and of sums that a plane has. */
+int fj_int8_plane_make(fj_int8_layer *layer, int batch);
+void fj_int8_plane_free(fj_int8_layer *layer);
+size_t fj_int8_plane_room(const fj_int8_layer *layer);
+size_t fj_int8_plane_apart(const fj_int8_layer *layer);
+uint32_t fj_int8_plane_forward(fj_int8_engine *engine, fj_int8_layer *layer, int batch);
+void fj_int8_plane_activate(fj_int8_engine *engine, fj_int8_layer *layer, int batch, const fj_int8_rounding *how);
+/* A line of errors of the pooled output, `stride` apart, to the winners' places. */
+void fj_int8_plane_spread(const fj_int8_layer *layer, size_t image, size_t y, const int8_t *errors, size_t stride,
+                          int8_t *room);
+uint32_t fj_int8_plane_gradient(fj_int8_engine *engine, const fj_int8_layer *layer, int batch);
 
 /* Sums -> the next layer's input (or the logits), with ReLU and pool. */
 void fj_int8_activate(fj_int8_engine *engine, int layer, int batch, const fj_int8_rounding *how);

@@ -30,7 +30,7 @@ static inline void four_pixels(const Part *of, const fj_int8_grid *grid, size_t 
 static void pack_errors(void *context, int task, int thread) {
     const Part *of = context;
     const fj_int8_layer *layer = of->layer;
-    const fj_int8_kernels *kernels = of->engine->kernels;
+    const fj_int8_kernels *kernels = of->layer->kernels;
     const fj_int8_grid *grid = &layer->error;
     size_t columns = (size_t)kernels->columns, first = (size_t)task * columns, outputs = (size_t)layer->outputs;
     size_t used = outputs - first < columns ? outputs - first : columns;
@@ -48,7 +48,7 @@ static void pack_errors(void *context, int task, int thread) {
 }
 
 static void run_pack_errors(Part *of) {
-    fj_pool_run(of->engine->pool, pack_errors, of, (int)(of->layer->columns / (size_t)of->engine->kernels->columns));
+    fj_pool_run(of->engine->pool, pack_errors, of, (int)(of->layer->columns / (size_t)of->layer->kernels->columns));
 }
 
 /* Inputs that meet rows first to end - 1 of the weights. */
@@ -74,7 +74,7 @@ static void pack_inputs(const Part *of, size_t first, size_t end, uint8_t *opera
         const uint8_t *four[4];
         four_pixels(of, &layer->input, 4 * step, &place, four);
         for (size_t j = 1; j < 4; j++) four[j] = four[j] ? four[j] : four[0]; /* the errors there are 0 */
-        of->engine->kernels->gather_inputs(four, stretch, stretches, operand);
+        of->layer->kernels->gather_inputs(four, stretch, stretches, operand);
     }
 }
 
@@ -83,7 +83,7 @@ static void accumulate(const Part *of, size_t first, size_t end, size_t tile, in
     const fj_int8_engine *engine = of->engine;
     fj_int8_scratch *scratch = &engine->scratch[thread];
     const int8_t *errors = engine->groups + tile * FJ_INT8_GROUPS * 4;
-    uint32_t largest = engine->kernels->accumulate(scratch->operand, 4 * FJ_INT8_ROWS, (int)(end - first), of->steps,
+    uint32_t largest = of->layer->kernels->accumulate(scratch->operand, 4 * FJ_INT8_ROWS, (int)(end - first), of->steps,
                                                    errors, engine->groups_start + tile, of->fresh, out, stride);
     if (largest > scratch->largest) scratch->largest = largest;
 }
@@ -94,13 +94,13 @@ static void accumulate_rows(void *context, int task, int thread) {
     size_t length = FJ_INT8_ROWS, first = (size_t)task * length;
     size_t end = first + length < layer->rows ? first + length : layer->rows;
     pack_inputs(of, first, end, of->engine->scratch[thread].operand, 4 * length);
-    for (size_t tile = 0; tile < layer->columns; tile += (size_t)of->engine->kernels->columns)
+    for (size_t tile = 0; tile < layer->columns; tile += (size_t)of->layer->kernels->columns)
         accumulate(of, first, end, tile, thread, of->engine->gradient + first * layer->columns + tile, layer->columns);
 }
 
 static void update(const Part *of, size_t first, size_t end, size_t tile, const int32_t *gradient, size_t stride) {
     const fj_int8_layer *layer = of->layer;
-    const fj_int8_kernels *kernels = of->engine->kernels;
+    const fj_int8_kernels *kernels = of->layer->kernels;
     size_t fan_in = (size_t)(layer->kernel * layer->kernel * layer->true_inputs);
     fj_int8_rounding how = *of->how;
     how.place = (uint32_t)(tile * fan_in);
@@ -114,7 +114,7 @@ static void use_rows(void *context, int task, int thread) {
     const fj_int8_layer *layer = of->layer;
     size_t length = FJ_INT8_ROWS, first = (size_t)task * length;
     size_t end = first + length < layer->rows ? first + length : layer->rows;
-    size_t columns = (size_t)of->engine->kernels->columns;
+    size_t columns = (size_t)of->layer->kernels->columns;
     int32_t *made = of->engine->scratch[thread].tile;
     pack_inputs(of, first, end, of->engine->scratch[thread].operand, 4 * length);
     for (size_t tile = 0; tile < layer->columns; tile += columns) {
@@ -128,7 +128,7 @@ static void update_rows(void *context, int task, int thread) {
     const fj_int8_layer *layer = of->layer;
     size_t first = (size_t)task * ROWS_OF_UPDATE;
     size_t end = first + ROWS_OF_UPDATE < layer->rows ? first + ROWS_OF_UPDATE : layer->rows;
-    for (size_t tile = 0; tile < layer->columns; tile += (size_t)of->engine->kernels->columns)
+    for (size_t tile = 0; tile < layer->columns; tile += (size_t)of->layer->kernels->columns)
         update(of, first, end, tile, of->engine->gradient + first * layer->columns + tile, layer->columns);
     (void)thread;
 }
@@ -141,13 +141,14 @@ static Part part_of(fj_int8_engine *engine, const fj_int8_layer *layer, int batc
     size_t pixels = (size_t)(batch * layer->h * layer->w) - first, most = 4 * FJ_INT8_GROUPS;
     Part part = {.engine = engine, .layer = (fj_int8_layer *)layer, .first = first, .fresh = first == 0};
     part.pixels = pixels < most ? pixels : most;
-    part.steps = fj_round_up((part.pixels + 3) / 4, (size_t)engine->kernels->steps);
+    part.steps = fj_round_up((part.pixels + 3) / 4, (size_t)layer->kernels->steps);
     return part;
 }
 
 uint32_t fj_int8_sum_gradient(fj_int8_engine *engine, const fj_int8_layer *layer, int batch) {
     size_t pixels = (size_t)(batch * layer->h * layer->w);
     uint32_t largest = 0;
+    if (layer->has_planes) return fj_int8_plane_gradient(engine, layer, batch);
     for (size_t first = 0; first < pixels; first += 4 * FJ_INT8_GROUPS) {
         Part part = part_of(engine, layer, batch, first);
         run_pack_errors(&part);
@@ -165,7 +166,7 @@ static int shift_of(uint32_t largest, int mu) {
 
 int fj_int8_learn(fj_int8_engine *engine, fj_int8_layer *layer, int batch, int mu, fj_int8_rounding how) {
     Part part = part_of(engine, layer, batch, 0);
-    int at_once = (size_t)(batch * layer->h * layer->w) <= FEW_PIXELS;
+    int at_once = !layer->has_planes && (size_t)(batch * layer->h * layer->w) <= FEW_PIXELS;
     if (at_once) {
         run_pack_errors(&part);
         run_rows(&part, use_rows, FJ_INT8_ROWS);

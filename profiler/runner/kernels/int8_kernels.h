@@ -29,7 +29,7 @@ typedef struct {
 /* Bytes behind every buffer that whole vectors may touch. */
 #define FJ_SLACK 512
 
-typedef struct {
+typedef struct fj_int8_kernels {
     int rows, columns; /* of a tile; columns are a multiple of 16 */
     int steps;         /* of 4 values, multiplied at a time: counts of steps are multiples of it */
     uint8_t bias;
@@ -71,12 +71,49 @@ typedef struct {
     void (*update)(const int32_t *gradient, size_t stride, size_t steps, const fj_int8_rounding *how, uint32_t largest,
                    const uint32_t *place, size_t apart, int8_t *weights);
     int (*quantize)(const float *x, size_t count, int8_t *mantissas);
+
+    /* The same with tiles of fewer columns, for layers with so few outputs; NULL if there are none. */
+    const struct fj_int8_kernels *narrow;
+    /* A layer whose input is one channel, its sums and errors as planes (see int8_plane.c); NULL: as any other layer. */
+    const struct fj_int8_plane_kernels *plane;
 } fj_int8_kernels;
+
+/* A plane of sums, and how it is made of an image. Places of a plane are those of the image, line by line: what the last
+ * columns of a line meet, is no sum of the layer's and `valid` (0 or -1) for them is 0. */
+typedef struct {
+    size_t line, places; /* places: up to the last sum, in whole vectors */
+    size_t kernel, steps, columns, outputs;
+    const int8_t *weights; /* [ky][steps][columns][4] */
+    const int32_t *start;  /* [columns]: what sums begin with */
+    const int32_t *valid;
+} fj_int8_plane;
+
+/* Whole vectors of places and of cells; a place's window may begin at any byte of the image. */
+#define FJ_INT8_PLACES 64
+#define FJ_INT8_CELLS 16
+
+typedef struct fj_int8_plane_kernels {
+    /* Sums [outputs][apart] of an image. Gives the largest magnitude of those that are valid. */
+    uint32_t (*forward)(const fj_int8_plane *plane, const uint8_t *image, int32_t *sums, size_t apart);
+    /* A row ky of the gradient, [4 * steps][columns], of images `image` bytes and planes of errors `apart` bytes from
+     * each other, [images][outputs]; `at` is where the first meets that row. Rows and columns that are only round are 0.
+     * Gives the largest magnitude. */
+    uint32_t (*gradient)(const fj_int8_plane *plane, const uint8_t *at, size_t image, size_t images,
+                         const int8_t *errors, size_t apart, int32_t *gradient);
+    /* Cells of two lines of mantissas: the largest of each window and its place, FJ_INT8_CELLS at a time. The place is
+     * 4 or more where ReLU leaves nothing of it. */
+    void (*pool)(const int8_t *upper, const int8_t *lower, size_t cells, int8_t *out, uint8_t *winner);
+    /* And back: errors to the winners' places, zeros to the others; past the end of the lines, too. */
+    void (*spread)(const int8_t *errors, const uint8_t *winner, size_t cells, int8_t *upper, int8_t *lower);
+    /* FJ_INT8_CELLS of four planes -> cells of four channels, and back. */
+    void (*join)(const int8_t *const plane[4], uint8_t flip, uint8_t *cells);
+    void (*part)(const uint8_t *cells, int8_t *const plane[4]);
+} fj_int8_plane_kernels;
 
 extern const fj_int8_kernels fj_int8_scalar;
 extern const fj_int8_kernels fj_int8_avx2;
 extern const fj_int8_kernels fj_int8_avx512;
-extern const fj_int8_kernels fj_int8_vnni;
+extern const fj_int8_kernels fj_int8_vnni, fj_int8_vnni_narrow;
 extern const fj_int8_kernels fj_int8_neon;
 extern const fj_int8_kernels fj_int8_dotprod;
 extern const fj_int8_kernels fj_int8_i8mm;

@@ -1,5 +1,6 @@
 /* Template: passes over rows of sums and mantissas. Plain loops that the compiler turns into the instructions of the
- * file that includes them, which defines BIAS and COLUMNS (a multiple of 16). */
+ * file that includes them, which defines BIAS and COLUMNS (a multiple of 16); HAS_PLANES where planes pay, and NARROW if
+ * there are kernels with fewer columns. */
 
 typedef uint8_t Bytes __attribute__((vector_size(16), aligned(1), may_alias));
 typedef int8_t Signed __attribute__((vector_size(16)));
@@ -277,10 +278,20 @@ static int quantize(const float *restrict x, size_t count, int8_t *restrict mant
     return exponent;
 }
 
+#ifdef HAS_PLANES
+#include "int8_plane.h"
+#define PLANES &plane_kernels
+#else
+#define PLANES NULL
+#endif
+#ifndef NARROW
+#define NARROW NULL
+#endif
+
 const fj_int8_kernels FJ_KERNELS = {
     .rows = ROWS, .columns = COLUMNS, .steps = STEPS, .bias = BIAS,
     .multiply = multiply, .accumulate = accumulate, .begin = begin,
     .gather_inputs = gather_inputs, .gather_errors = gather_errors, .turn = turn, .rescale = rescale, .pool = pool,
     .put = put, .mask = mask, .unpool = unpool,
-    .update = update, .quantize = quantize,
+    .update = update, .quantize = quantize, .narrow = NARROW, .plane = PLANES,
 };

@@ -9,6 +9,7 @@
 
 typedef struct {
     fj_int8_engine *engine;
+    const fj_int8_kernels *kernels;
     const fj_int8_grid *grid; /* the operand */
     size_t inner_h;           /* of the grid, without its border */
     size_t h, w, pixels;      /* of the sums */
@@ -45,7 +46,7 @@ static inline int32_t added(int32_t a, uint32_t b) {
 
 static void multiply_block(void *context, int task, int thread) {
     const Product *of = context;
-    const fj_int8_kernels *kernels = of->engine->kernels;
+    const fj_int8_kernels *kernels = of->kernels;
     fj_int8_scratch *scratch = &of->engine->scratch[thread];
     size_t block = of->tile_by_tile ? (size_t)task % of->blocks : (size_t)task / of->tiles;
     size_t tile = of->tile_by_tile ? (size_t)task / of->blocks : (size_t)task % of->tiles;
@@ -82,7 +83,7 @@ static void multiply_block(void *context, int task, int thread) {
 
 static uint32_t multiply(Product *of, size_t weights) {
     of->blocks = (of->pixels + BLOCK - 1) / BLOCK;
-    of->tiles = of->columns / (size_t)of->engine->kernels->columns;
+    of->tiles = of->columns / (size_t)of->kernels->columns;
     of->tile_by_tile = weights > MANY_WEIGHTS;
     fj_pool_run(of->engine->pool, multiply_block, of, (int)(of->blocks * of->tiles));
     return fj_int8_largest(of->engine);
@@ -107,8 +108,8 @@ static void begin(const fj_int8_kernels *kernels, const int8_t *packed, size_t r
 static void begin_tile(void *context, int task, int thread) {
     const Packing *of = context;
     const fj_int8_layer *layer = of->layer;
-    size_t tile = (size_t)task, columns = (size_t)of->engine->kernels->columns;
-    begin(of->engine->kernels, layer->weights + tile * layer->rows * columns, (size_t)layer->kernel, layer->steps,
+    size_t tile = (size_t)task, columns = (size_t)layer->kernels->columns;
+    begin(layer->kernels, layer->weights + tile * layer->rows * columns, (size_t)layer->kernel, layer->steps,
           layer->start + tile * columns, layer->columns);
     (void)thread;
 }
@@ -116,9 +117,10 @@ static void begin_tile(void *context, int task, int thread) {
 uint32_t fj_int8_sum_forward(fj_int8_engine *engine, fj_int8_layer *layer, int batch) {
     Packing packing = {engine, layer};
     if (!layer->is_begun)
-        fj_pool_run(engine->pool, begin_tile, &packing, (int)(layer->columns / (size_t)engine->kernels->columns));
+        fj_pool_run(engine->pool, begin_tile, &packing, (int)(layer->columns / (size_t)layer->kernels->columns));
     layer->is_begun = 1;
-    Product product = {.engine = engine, .grid = &layer->input, .inner_h = (size_t)layer->in_h, .h = (size_t)layer->h,
+    if (layer->has_planes) return fj_int8_plane_forward(engine, layer, batch);
+    Product product = {.engine = engine, .kernels = layer->kernels, .grid = &layer->input, .inner_h = (size_t)layer->in_h, .h = (size_t)layer->h,
                        .w = (size_t)layer->w, .pixels = (size_t)(batch * layer->h * layer->w),
                        .columns = layer->columns,
                        .runs = (size_t)layer->kernel, .steps = layer->steps, .packed = layer->weights,
@@ -130,7 +132,7 @@ uint32_t fj_int8_sum_forward(fj_int8_engine *engine, fj_int8_layer *layer, int b
 static void turn_tile(void *context, int task, int thread) {
     const Packing *of = context;
     const fj_int8_layer *layer = of->layer;
-    const fj_int8_kernels *kernels = of->engine->kernels;
+    const fj_int8_kernels *kernels = layer->kernels;
     size_t columns = (size_t)kernels->columns, step = columns * 4, first = (size_t)task * columns;
     size_t side = (size_t)layer->kernel, inputs = (size_t)layer->inputs, quads = layer->error.pixel / 4;
     size_t used = (inputs - first + 3) / 4, apart = layer->rows * columns;
@@ -148,8 +150,8 @@ static void turn_tile(void *context, int task, int thread) {
 
 uint32_t fj_int8_sum_back(fj_int8_engine *engine, const fj_int8_layer *layer, int batch) {
     Packing packing = {engine, layer};
-    fj_pool_run(engine->pool, turn_tile, &packing, (int)(layer->in_columns / (size_t)engine->kernels->columns));
-    Product product = {.engine = engine, .grid = &layer->error, .inner_h = (size_t)layer->h, .h = (size_t)layer->in_h,
+    fj_pool_run(engine->pool, turn_tile, &packing, (int)(layer->in_columns / (size_t)layer->kernels->columns));
+    Product product = {.engine = engine, .kernels = layer->kernels, .grid = &layer->error, .inner_h = (size_t)layer->h, .h = (size_t)layer->in_h,
                        .w = (size_t)layer->in_w, .pixels = (size_t)(batch * layer->in_h * layer->in_w),
                        .columns = layer->in_columns, .runs = (size_t)layer->kernel, .steps = layer->back_steps,
                        .packed = engine->turned, .start = engine->turned_start};

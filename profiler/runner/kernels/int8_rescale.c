@@ -7,16 +7,11 @@ typedef struct {
     fj_int8_rounding how;
 } Pass;
 
-static uint8_t *pixel_of(const fj_int8_grid *grid, size_t image, size_t y, size_t x) {
-    size_t border = (size_t)grid->border;
-    return grid->at + image * grid->image + (y + border) * grid->line + (x + border) * grid->pixel;
-}
-
 static void activate_image(void *context, int task, int thread) {
     const Pass *of = context;
     fj_int8_engine *engine = of->engine;
-    const fj_int8_kernels *kernels = engine->kernels;
     const fj_int8_layer *layer = &engine->layer[of->layer];
+    const fj_int8_kernels *kernels = layer->kernels;
     int8_t *const *line = engine->scratch[thread].line;
     size_t image = (size_t)task, stride = layer->columns, channels = (size_t)layer->outputs;
     size_t h = (size_t)layer->h, w = (size_t)layer->w, out_h = (size_t)layer->out_h, out_w = (size_t)layer->out_w;
@@ -39,11 +34,15 @@ static void activate_image(void *context, int task, int thread) {
             continue;
         }
         const fj_int8_grid *to = &engine->layer[of->layer + 1].input;
-        kernels->put(done, stride, out_w, channels, kernels->bias, pixel_of(to, image, y, 0), to->pixel);
+        kernels->put(done, stride, out_w, channels, kernels->bias, fj_int8_pixel_of(to, image, y, 0), to->pixel);
     }
 }
 
 void fj_int8_activate(fj_int8_engine *engine, int layer, int batch, const fj_int8_rounding *how) {
+    if (engine->layer[layer].has_planes) {
+        fj_int8_plane_activate(engine, &engine->layer[layer], batch, how);
+        return;
+    }
     Pass pass = {engine, layer, *how};
     fj_pool_run(engine->pool, activate_image, &pass, batch);
 }
@@ -62,12 +61,16 @@ static void pass_back_image(void *context, int task, int thread) {
         fj_int8_rounding how = of->how;
         how.place = (uint32_t)((image * h + y) * w * channels);
         kernels->rescale(sums, w, stride, channels, 0, &how, errors);
-        kernels->mask(pixel_of(&from->input, image, y, 0), from->input.pixel, w, channels, errors, stride);
-        if (!layer->pool) {
-            kernels->put(errors, stride, w, channels, kernels->bias, pixel_of(to, image, y, 0), to->pixel);
+        if (layer->has_planes) {
+            fj_int8_plane_spread(layer, image, y, errors, stride, engine->scratch[thread].line[1]);
             continue;
         }
-        uint8_t *upper = pixel_of(to, image, 2 * y, 0);
+        kernels->mask(fj_int8_pixel_of(&from->input, image, y, 0), from->input.pixel, w, channels, errors, stride);
+        if (!layer->pool) {
+            kernels->put(errors, stride, w, channels, kernels->bias, fj_int8_pixel_of(to, image, y, 0), to->pixel);
+            continue;
+        }
+        uint8_t *upper = fj_int8_pixel_of(to, image, 2 * y, 0);
         kernels->unpool(errors, stride, layer->winner + (image * h + y) * w * layer->columns, layer->columns, w,
                         channels, upper, upper + to->line, to->pixel);
     }
@@ -84,7 +87,7 @@ void fj_int8_take_input(fj_int8_engine *engine, const int8_t *input, int batch) 
     size_t h = layer->is_fc ? 1 : (size_t)layer->in_h, bytes = (size_t)layer->in_w * (size_t)layer->inputs;
     for (size_t image = 0; image < (size_t)batch; image++)
         for (size_t y = 0; y < h; y++, input += bytes)
-            engine->kernels->put(input, bytes, 1, bytes, engine->kernels->bias, pixel_of(to, image, y, 0), bytes);
+            engine->kernels->put(input, bytes, 1, bytes, engine->kernels->bias, fj_int8_pixel_of(to, image, y, 0), bytes);
 }
 
 void fj_int8_take_error(fj_int8_engine *engine, const int8_t *errors, int batch) {
@@ -92,5 +95,5 @@ void fj_int8_take_error(fj_int8_engine *engine, const int8_t *errors, int batch)
     const fj_int8_grid *to = &layer->error;
     size_t outputs = (size_t)layer->outputs;
     for (size_t image = 0; image < (size_t)batch; image++, errors += outputs)
-        engine->kernels->put(errors, outputs, 1, outputs, engine->kernels->bias, pixel_of(to, image, 0, 0), outputs);
+        engine->kernels->put(errors, outputs, 1, outputs, engine->kernels->bias, fj_int8_pixel_of(to, image, 0, 0), outputs);
 }

@@ -13,6 +13,7 @@
 #define STEPS 1
 #define PAIR 1
 #define BIAS 0
+#define HAS_PLANES
 #define INLINE static inline __attribute__((always_inline))
 
 typedef struct {

@@ -3,8 +3,8 @@
 
 #include "int8_engine.h"
 
-static int8_t *weight_at(const fj_int8_engine *engine, const fj_int8_layer *layer, size_t output, size_t row) {
-    size_t tile = (size_t)engine->kernels->columns;
+static int8_t *weight_at(const fj_int8_layer *layer, size_t output, size_t row) {
+    size_t tile = (size_t)layer->kernels->columns;
     return layer->weights + output / tile * tile * layer->rows + (row / 4 * tile + output % tile) * 4 + row % 4;
 }
 
@@ -27,12 +27,12 @@ static size_t runs_of(const fj_int8_layer *layer) {
 
 void fj_int8_set(fj_int8_engine *engine, int layer, const int8_t *mantissas, int exponent) {
     fj_int8_layer *of = &engine->layer[layer];
-    size_t step = 4 * (size_t)engine->kernels->columns, fan_in = fj_int8_fan_in(of), bytes = of->rows * of->columns;
+    size_t step = 4 * (size_t)of->kernels->columns, fan_in = fj_int8_fan_in(of), bytes = of->rows * of->columns;
     for (size_t output = 0; output < (size_t)of->outputs; output++) {
         for (size_t number = 0; number < runs_of(of); number++) {
             Run run = run_of(of, number);
             const int8_t *from = mantissas + output * fan_in + run.place;
-            int8_t *to = weight_at(engine, of, output, run.row);
+            int8_t *to = weight_at(of, output, run.row);
             for (; run.length >= 4; run.length -= 4, from += 4, to += step) memcpy(to, from, 4);
             memcpy(to, from, run.length);
         }
@@ -43,11 +43,11 @@ void fj_int8_set(fj_int8_engine *engine, int layer, const int8_t *mantissas, int
 
 int fj_int8_get(const fj_int8_engine *engine, int layer, int8_t *mantissas) {
     const fj_int8_layer *of = &engine->layer[layer];
-    size_t step = 4 * (size_t)engine->kernels->columns, fan_in = fj_int8_fan_in(of);
+    size_t step = 4 * (size_t)of->kernels->columns, fan_in = fj_int8_fan_in(of);
     for (size_t output = 0; output < (size_t)of->outputs; output++) {
         for (size_t number = 0; number < runs_of(of); number++) {
             Run run = run_of(of, number);
-            const int8_t *from = weight_at(engine, of, output, run.row);
+            const int8_t *from = weight_at(of, output, run.row);
             int8_t *to = mantissas + output * fan_in + run.place;
             for (; run.length >= 4; run.length -= 4, to += 4, from += step) memcpy(to, from, 4);
             memcpy(to, from, run.length);

@@ -28,6 +28,12 @@ SHAPES = [
     "6x6x64:conv65k3p1,pool,fc10",
     "4x4x130:conv16k3p1,fc31",
     "12x12x1:conv3k5p4,pool,fc2",
+    # One input channel and a pool: planes, of one line of cells or several, in one tile or two.
+    "5x41x1:conv5k3p2,pool,conv4k2,fc3",
+    "9x37x1:conv7k4p1,pool,fc5",
+    "4x90x1:conv33k2,pool,fc3",
+    "5x6x1:conv1k1,pool,conv3k1,pool,fc2",
+    "9x9x1:conv16k9p8,pool,fc4",
     "3x3x7:conv4k3p2,pool,conv6k2p1,fc3",
     "10x10x3:conv8k2,pool,conv8k4,fc9",
 ]

@@ -27,6 +27,8 @@ SHAPES = [
     "5x33x2:conv33k3p2,pool,fc17",
     "6x6x64:conv65k3p1,pool,fc10",
     "10x10x3:conv8k2,pool,conv8k4,fc9",
+    "5x41x1:conv5k3p2,pool,conv4k2,fc3",
+    "8x10x1:conv16k4p1,pool,conv3k2,fc3",
 ]
 LENET = "28x28x1:conv6k5,pool,conv16k5,pool,fc120,fc84,fc62"
 ROUNDINGS, INPUTS = (0, 1, 2), (0, 1, 2, 3)
