@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from fl_sim.codec import Memory, decode, encode
+from fl_sim.codec import Memory, Quantize, decode, encode
 from fl_sim.engine import Engine, Work
 from fl_sim.ranks import Alone, Ranks, shares
 from fl_sim.runlog import ClientRow, RoundRow
@@ -81,13 +81,14 @@ def _train(
     """Train this process's clients into ``sums`` and ``told``; return the clients' memories."""
     model, codec, memories = setting.model, setting.method.uplink, dict(server.memories)
     start = FloatWeights(floats(model, reference)) if isinstance(setting.trainer, Fp32) else reference
+    draws = isinstance(codec.form, Quantize) and codec.form.rounding == "stochastic"
     mine = shares(tasks, ranks.count)[ranks.rank]
     for place, result in engine.train(start, [tasks[i] for i in mine]):
         i = mine[place]
         client, number = tasks[i].client, tasks[i].round_number
-        rng = stream(setting.config.seed, Purpose.UPLOAD, number, client) if codec.format != "fp32" else None
+        rng = stream(setting.config.seed, Purpose.UPLOAD, number, client) if draws else None
         sent, memory = encode(
-            codec, model, result.weights, exponents=server.exponents, rng=rng, reference=reference,
+            codec, model, result.weights, exponents=server.exponents, rng=rng, reference=start,
             memory=memories.get(client),
         )  # fmt: skip
         if memory is not None:
