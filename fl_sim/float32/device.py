@@ -25,22 +25,17 @@ def open_device(name: str) -> torch.device:
 
 @contextmanager
 def alone(device: torch.device) -> Iterator[None]:
-    """Compute with one thread, and on a GPU without TF32 and always the same way; what was set before comes back.
+    """Compute with one thread, and convolutions on a GPU without TF32 and always the same way; then all is as before.
 
     One client's batch is too small to be shared by threads; processes are for other cores.
     """
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        if device.type != "cuda":
-            yield
-            return
-        product = torch.backends.cuda.matmul.allow_tf32
-        torch.backends.cuda.matmul.allow_tf32 = False
-        try:
+        if device.type == "cuda":
             with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False):
                 yield
-        finally:
-            torch.backends.cuda.matmul.allow_tf32 = product
+        else:
+            yield
     finally:
         torch.set_num_threads(before)

@@ -80,7 +80,7 @@ def module_model(make: MakeModule, dataset: Dataset, name: str = "") -> ModuleMo
         message = f"module {name} has no parameter that is trained; one must have requires_grad"
         raise ValueError(message)
     tensors = tuple((tensor_name, tuple(tensor.shape)) for tensor_name, tensor in found)
-    text = ", ".join("x".join(map(str, (tensor_name, *shape))) for tensor_name, shape in tensors)
+    text = ", ".join(f"{tensor_name} {list(shape)}" for tensor_name, shape in tensors)
     return ModuleModel(
         name, f"module {text}", make=make, tensors=tensors, images=(h, w, c), logits=dataset.classes,
     )  # fmt: skip

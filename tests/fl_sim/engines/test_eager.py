@@ -11,6 +11,7 @@ torch = pytest.importorskip("torch")
 from fl_sim.data.pixels import float_table, floats  # noqa: E402
 from fl_sim.engine import Place, Work, open_engine  # noqa: E402
 from fl_sim.engines.eager import EagerEngine  # noqa: E402
+from fl_sim.float32.device import alone  # noqa: E402
 from fl_sim.float32.feed import Feed  # noqa: E402
 from fl_sim.float32.network import layers_of, whole  # noqa: E402
 from fl_sim.model import Model  # noqa: E402
@@ -259,6 +260,15 @@ def test_threads_are_one_in_training_and_what_they_were_behind_it(
         assert (seen, torch.get_num_threads()) == ([1], threads)
     finally:
         torch.set_num_threads(before)
+
+
+def test_convolutions_on_a_gpu_are_of_full_precision_while_an_engine_computes() -> None:
+    cudnn = torch.backends.cudnn
+    before = cudnn.allow_tf32, cudnn.deterministic, cudnn.benchmark
+    with alone(torch.device("cuda")):
+        assert (cudnn.allow_tf32, cudnn.deterministic, cudnn.benchmark) == (False, True, False)
+    assert (cudnn.allow_tf32, cudnn.deterministic, cudnn.benchmark) == before
+    assert before[0], "this test cannot fail where TF32 is off anyway"
 
 
 @pytest.mark.parametrize("momentum", [0.0, 0.9])

@@ -104,7 +104,7 @@ def test_parameters_travel_then_the_floats_that_are_saved() -> None:
     assert model.sizes == (1, 1, 640, 10, 1, 1, 1)
     assert model.parameters == 655
     assert (model.name, model.classes, model.input_shape) == ("Normed", CLASSES, (8, 8, 1))
-    assert model.text.startswith("module norm.weightx1, ")
+    assert model.text.startswith("module norm.weight [1], norm.bias [1], out.2.weight [10, 64], ")
     parts = model.split(np.arange(655, dtype=np.float32))
     assert [len(part) for part in parts] == list(model.sizes)
     assert model.weight_shape(2) == (10, 64)
