@@ -11,7 +11,7 @@ from profiler.native.build import cache_folder
 # Told the file's name, the bytes that have come, and the bytes there will be.
 Progress = Callable[[str, int, int], None]
 
-_PATIENCE_S = 30.0
+_PATIENCE_S = (10.0, 30.0)  # for a connection, and between two pieces
 _CHUNK_BYTES = 1 << 16
 
 
@@ -19,7 +19,7 @@ class _Meter:
     """What pooch tells the progress of a download; ends one that is longer than the official file."""
 
     def __init__(self, download: Download, tell: Progress | None) -> None:
-        self.total, self._download, self._tell, self._come = 0, download, tell, 0
+        self.total, self._download, self._tell, self._come, self._told = 0, download, tell, 0, 0
 
     def update(self, count: int) -> None:
         self._come += count
@@ -27,8 +27,9 @@ class _Meter:
         if self._come > most + _CHUNK_BYTES:  # pooch counts whole chunks
             message = f"gives more than the {most:,} bytes of {self._download.name}"
             raise ValueError(message)
-        if self._tell:
-            self._tell(self._download.name, min(self._come, most), most)
+        if self._tell and min(self._come, most) > self._told:
+            self._told = min(self._come, most)
+            self._tell(self._download.name, self._told, most)
 
     def reset(self) -> None:
         self._come = 0
