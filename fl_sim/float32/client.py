@@ -75,12 +75,18 @@ def finished(values: Floats, right: int, loss_sum: float, task: LocalTask) -> Lo
 
 
 def judge(predict: Callable[[Tensor], Tensor], feed: Feed, batch: int, first: int, end: int) -> Evaluation:
-    """Judge what ``predict`` makes of images ``first`` to ``end - 1``, in batches."""
+    """Judge what ``predict`` makes of images ``first`` to ``end - 1``, in batches.
+
+    Raises ArithmeticError if the loss is not finite.
+    """
     right, loss_sum = 0, 0.0
     with torch.inference_mode():
         for begin in range(first, end, batch):
             x, y = feed.take(np.arange(begin, min(begin + batch, end), dtype=np.int32))
             told = count(predict(x), y)
+            if not np.isfinite(told[1]):
+                message = "the loss on test images is no longer finite; training diverged, lower learning_rate"
+                raise ArithmeticError(message)
             right, loss_sum = right + told[0], loss_sum + whole_loss(told[1])
     return Evaluation(right, loss_sum, end - first)
 

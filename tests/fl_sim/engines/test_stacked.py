@@ -7,7 +7,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from fl_sim.engine import Place, Work, open_engine  # noqa: E402
+from fl_sim.engine import EngineName, Place, Work, open_engine  # noqa: E402
 from fl_sim.engines.stacked import StackedEngine  # noqa: E402
 from fl_sim.float32.cohort import widest  # noqa: E402
 from fl_sim.model import find_model  # noqa: E402
@@ -25,8 +25,8 @@ from tests.fl_sim.engines.toys import (  # noqa: E402
 )
 
 
-def trained(name: str, work: Work, tasks: list[LocalTask], width: int = 0) -> list[LocalResult]:
-    engine = open_engine("stacked" if name == "stacked" else "eager", work)
+def trained(name: EngineName, work: Work, tasks: list[LocalTask], width: int = 0) -> list[LocalResult]:
+    engine = open_engine(name, work)
     if width:
         assert isinstance(engine, StackedEngine)
         engine.width = width
@@ -77,10 +77,18 @@ def test_images_that_fill_a_batch_up_do_not_count() -> None:
 
 
 @pytest.mark.parametrize("engine", ["eager", "stacked"])
-def test_one_client_that_diverges_ends_the_round_by_name(engine: str) -> None:
+def test_one_client_that_diverges_ends_the_round_by_name(engine: EngineName) -> None:
     work = work_of("digits", fp32("1e12"))
     with pytest.raises(ArithmeticError, match=r"client 4, round 2: .*lower learning_rate"):
         trained(engine, work, [task_of(4, 40, epochs=3)])
+
+
+@pytest.mark.parametrize("engine", ["eager", "stacked"])
+def test_a_loss_of_test_images_that_is_no_number_is_said(engine: EngineName) -> None:
+    work = work_of("leaf", fp32())
+    huge = FloatWeights(weights_of(work.model) * np.float32(1e12))
+    with pytest.raises(ArithmeticError, match=r"loss on test images .*lower learning_rate"):
+        open_engine(engine, work).evaluate(huge)
 
 
 def test_both_judge_alike_and_refuse_alike() -> None:
