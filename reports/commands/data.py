@@ -38,12 +38,13 @@ def fetch(name: str) -> None:
     """
     from fl_sim.data.catalog import release_of
     from fl_sim.data.download import fetch as fetch_files
+    from reports.training.dataset import tell
 
     release = release_of(name)
     if release is None:
         click.echo("digits come with fedjoule; there is nothing to fetch")
         return
-    click.echo(f"{release.name} is in {fetch_files(release, tell=_tell if sys.stderr.isatty() else None)}")
+    click.echo(f"{release.name} is in {fetch_files(release, tell=tell if sys.stderr.isatty() else None)}")
 
 
 @data.command()
@@ -70,15 +71,12 @@ def describe(dataset: str, data_dir: Path | None, out: Path | None, **options: A
         message = f"--out must end in {', '.join(_ENDINGS)} (got {out.name!r})"
         raise click.UsageError(message)
     from fl_sim.config import Config
-    from fl_sim.data.catalog import load
     from fl_sim.setting import make_setting
-    from profiler.names import fold
+    from reports.training.dataset import dataset_of
 
     given = {name: value for name, value in options.items() if value is not None}
     config = Config(dataset=dataset, cohort=1, **given)
-    by_writer = config.partition in ("natural", "writer") and fold(dataset) == "femnist"
-    writers = (config.clients or None) if by_writer else None
-    found = load(dataset, data_dir, writers=writers, tell=_tell if sys.stderr.isatty() else None)
+    found = dataset_of(config, data_dir)
     partition = make_setting(config, found).partition
     click.echo("\n".join([*_about(found), *_dealt(config, found, partition)]))
     if out is not None:
@@ -142,9 +140,3 @@ def _write(out: Path, config: "Config", found: "Dataset", partition: "Partition"
 
     svg, png = partition_figure(counts, f"{found.name}, {_title(config, found)}")
     write_file(out, svg if out.suffix.lower() == ".svg" else png)
-
-
-def _tell(name: str, come: int, of: int) -> None:
-    """Keep one line of progress up to date on the terminal."""
-    end = "\n" if come >= of else ""
-    click.echo(f"\r{name}: {come / 1e6:,.1f} of {of / 1e6:,.1f} MB{end}", nl=False, err=True)

@@ -146,12 +146,10 @@ def _config(file: Path | None, given: dict[str, Any], out: Path | None, resume: 
 
 
 def _setting(config: "Config", data_dir: Path | None) -> "Setting":
-    from fl_sim.data.catalog import load
     from fl_sim.setting import make_setting
-    from profiler.names import fold
+    from reports.training.dataset import dataset_of
 
-    by_writer = config.partition in ("natural", "writer") and fold(config.dataset) == "femnist"
-    return make_setting(config, load(config.dataset, data_dir, writers=(config.clients or None) if by_writer else None))
+    return make_setting(config, dataset_of(config, data_dir))
 
 
 def _engine(setting: "Setting", asked: str, device: str) -> str:
