@@ -176,7 +176,7 @@ def _check_size(path: Path, most_rows: int) -> None:
         about = pq.read_metadata(path)
         rows, groups = about.num_rows, range(about.num_row_groups)
         unpacked = sum(about.row_group(i).total_byte_size for i in groups)
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, ValueError) as error:
         message = f"{shown}: not a Parquet file that can be read ({printable(error, 120)})"
         raise ValueError(message) from error
     if rows > most_rows or unpacked > _MOST_UNPACKED_BYTES:

@@ -107,8 +107,9 @@ def read_table(path: Path) -> "pd.DataFrame":
     import pyarrow as pa
 
     try:
-        frame: pd.DataFrame = pq.read_table(path, memory_map=False).to_pandas()
-    except (pa.ArrowException, OSError) as error:
+        # What pandas once wrote about its own types is left unread: damaged, it raises anything.
+        frame: pd.DataFrame = pq.read_table(path, memory_map=False).to_pandas(ignore_metadata=True)
+    except (pa.ArrowException, OSError, ValueError) as error:
         message = f"{printable(path, 200)}: not a Parquet file that can be read ({printable(error, 120)})"
         raise ValueError(message) from error
     return frame

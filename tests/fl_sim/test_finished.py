@@ -1,15 +1,20 @@
 import json
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 pytest.importorskip("pyarrow")
 
 from fl_sim.finished import digests, read_run
+from fl_sim.recost import client_rounds
 from fl_sim.runlog import CLIENTS, ROUNDS, read_table, to_parquet
+from fl_sim.simulation import begin, simulate
+from tests.fl_sim.drifting import DriftingEngine, setting_of
 from tests.fl_sim.written_run import femnist, rise, write_run
 
 
@@ -126,6 +131,47 @@ def test_a_table_that_contradicts_itself_or_the_other_is_refused(
     with pytest.raises(ValueError, match=rule) as caught:
         read_run(run)
     assert name in str(caught.value)
+
+
+def test_what_a_simulation_writes_can_be_read_and_costed(tmp_path: Path) -> None:
+    setting = setting_of(method="qfedavg", epochs=2)
+    begin(tmp_path / "run", setting.config)
+    for _ in simulate(setting, DriftingEngine(), tmp_path / "run"):
+        pass
+    run = read_run(tmp_path / "run")
+    assert (run.config, run.model, run.registered) == (setting.config, setting.model.name, 12)
+    assert run.data_sha256 == setting.dataset.sha256
+    work = client_rounds(run)
+    assert (work.registered, len(work.batches), work.starts.tolist()) == (12, 30, [0, 5, 10, 15, 20, 25])
+    assert set(run.manifest["files_sha256"]) >= {"config.toml", ROUNDS, CLIENTS}
+
+
+@pytest.mark.parametrize("name", ["config.toml", "manifest.json", ROUNDS, CLIENTS])
+def test_no_damage_raises_anything_but_one_line_that_names_a_file(name: str, run: Path) -> None:
+    unlock(run)
+    good, rng = (run / name).read_bytes(), np.random.default_rng(7)
+    refused = 0
+    for _ in range(60):
+        raw = bytearray(good)
+        for place in rng.integers(len(raw), size=3):
+            raw[place] = rng.integers(256)
+        (run / name).write_bytes(raw if rng.random() < 0.8 else raw[: rng.integers(len(raw))])
+        try:
+            read_run(run)
+        except ValueError as error:
+            refused += 1
+            assert re.fullmatch(r".*/x/(config\.toml|manifest\.json|\w+\.parquet).*", str(error))
+    assert refused > 30
+
+
+def test_a_column_that_stands_twice_is_refused(run: Path) -> None:
+    unlock(run)
+    import pyarrow.parquet as pq
+
+    table = pq.read_table(run / ROUNDS)
+    pq.write_table(table.append_column("clients", table["clients"]), run / ROUNDS)
+    with pytest.raises(ValueError, match=r"rounds\.parquet: not a Parquet file that can be read"):
+        read_run(run)
 
 
 def test_names_from_files_cannot_act_on_a_terminal(run: Path) -> None:
