@@ -10,7 +10,7 @@ import numpy.typing as npt
 from fl_sim.int8 import oracle
 from fl_sim.int8.layers import Layer, layers_of
 from fl_sim.model import Model
-from fl_sim.task import Evaluation, LocalResult, LocalTask
+from fl_sim.task import Evaluation, LocalResult, LocalTask, whole_loss
 from fl_sim.trainer import Niti
 from fl_sim.weights import IntWeights, Mantissas
 from profiler.native.model import largest_batch
@@ -76,7 +76,7 @@ class Int8Client:
             chosen = task.indices[begin:end]
             found, loss = held.train(images[chosen], exponent, labels[chosen], rules, step)
             right += found
-            loss_sum += loss * len(chosen)
+            loss_sum += whole_loss(loss * len(chosen))
         return LocalResult(IntWeights(held.values(), start.exponents), right, loss_sum)
 
     def train_stacked(
@@ -84,7 +84,14 @@ class Int8Client:
         trainer: Niti,
     ) -> list[LocalResult]:  # fmt: skip
         """Return what ``train`` returns for each task, all clients in one vectorised step; memory grows with them."""
-        return [self.train(start, images, exponent, labels, task, trainer) for task in tasks]
+        if self._network is None or not any(task.steps for task in tasks):
+            return [self.train(start, images, exponent, labels, task, trainer) for task in tasks]
+        from fl_sim.int8.stacked import train_cohort
+
+        self._check_batch(max(int(np.diff(task.bounds).max(initial=0)) for task in tasks))
+        rules = [trainer.rules(task.round_number, task.rounding_seed) for task in tasks]
+        made = train_cohort(self._network, self._parts(start), start.exponents, images, exponent, labels, tasks, rules)
+        return [LocalResult(IntWeights(values, start.exponents), right, loss) for values, right, loss in made]
 
     def judge(self, weights: IntWeights, images: Mantissas, exponent: int, labels: Labels, batch: int) -> Evaluation:
         """Judge weights on all ``images`` int8 [n, h, w, c] in batches of ``batch``, with nearest rounding."""
@@ -94,14 +101,15 @@ class Int8Client:
             chosen = slice(begin, begin + batch)
             found, loss = held.judge(images[chosen], exponent, labels[chosen], Rules())
             right += found
-            loss_sum += loss * len(images[chosen])
+            loss_sum += whole_loss(loss * len(images[chosen]))
         return Evaluation(right, loss_sum, len(images))
 
+    def _parts(self, weights: IntWeights) -> list[Mantissas]:
+        parts = zip(self.model.split(weights.values), self._layers, strict=True)
+        return [part.astype(np.int8).reshape(layer.weights) for part, layer in parts]
+
     def _hold(self, start: IntWeights) -> Held:
-        parts = [
-            part.reshape(layer.weights)
-            for part, layer in zip(self.model.split(start.values), self._layers, strict=True)
-        ]
+        parts = self._parts(start)
         if self._network is None:
             return _OracleHeld(self._layers, parts, start.exponents)
         from fl_sim.int8.network import TorchHeld

@@ -87,7 +87,7 @@ def forward(
 ) -> Forward:  # fmt: skip
     """Return what becomes of a batch int8 [n, h, w, c]; ``step`` numbers the random draws."""
     n, last = len(x), len(network.layers) - 1
-    inside = _input(network, 0, n)
+    inside = input_of(network, 0, n)
     inside.copy_(x)
     done = Forward(x, exponent, [], [], [])
     for i, (layer, w) in enumerate(zip(network.layers, weights, strict=True)):
@@ -96,7 +96,7 @@ def forward(
         s = _shift(sums)
         done.shifts.append(s)
         done.exponent += exponents[i] + s
-        inside = network.take("logits", 0, (n, *layer.out)) if i == last else _input(network, i + 1, n)
+        inside = network.take("logits", 0, (n, *layer.out)) if i == last else input_of(network, i + 1, n)
         made = network.take("output", i, (n, *layer.out)) if layer.pool else inside
         _requantise(sums, s, made, how(rules, step, i, OF_ACTIVATION), relu=layer.relu)
         done.winners.append(pooled(made, inside) if layer.pool else None)
@@ -140,18 +140,20 @@ def _judged(done: Forward, labels: Tensor) -> tuple[int, float]:
     return int(right.sum()), float(losses.mean())
 
 
-def _input(network: Network, i: int, n: int) -> Tensor:
-    """Return a layer's input without its border of zeros."""
-    return _without_border(_bordered(network, i, n), network.layers[i].pad)
+def input_of(network: Network, i: int, n: int) -> Tensor:
+    """Return where the inputs of a layer for n images are written."""
+    return without_border(bordered(network, i, n), network.layers[i].pad)
 
 
-def _bordered(network: Network, i: int, n: int) -> Tensor:
+def bordered(network: Network, i: int, n: int) -> Tensor:
+    """Return where the inputs of a layer for n images are written, with their border of zeros."""
     layer = network.layers[i]
     h, w, c = layer.into
     return network.take("input", i, (n, h + 2 * layer.pad, w + 2 * layer.pad, c))
 
 
-def _without_border(x: Tensor, border: int) -> Tensor:
+def without_border(x: Tensor, border: int) -> Tensor:
+    """Return the inside of images."""
     return x[:, border : x.shape[1] - border, border : x.shape[2] - border]
 
 
@@ -166,7 +168,7 @@ def _seen(network: Network, i: int, first: int, end: int) -> Tensor:
     layer = network.layers[i]
     (h, w, _), k, c = layer.out, layer.weights[1], layer.into[2]
     out = network.take("patches", i, (end - first, h * w, k * k * c))
-    return patches(_bordered(network, i, end)[first:], k, h, w, out)
+    return patches(bordered(network, i, end)[first:], k, h, w, out)
 
 
 def _sums(network: Network, i: int, n: int, w: Tensor) -> Iterator[Tensor]:
@@ -174,7 +176,7 @@ def _sums(network: Network, i: int, n: int, w: Tensor) -> Iterator[Tensor]:
     layer = network.layers[i]
     by = w.view(len(w), -1).T
     if not layer.convolution:
-        yield network.product(_bordered(network, i, n).view(n, -1), by)
+        yield network.product(bordered(network, i, n).view(n, -1), by)
         return
     for first, end in _pieces(n, layer.out[0] * layer.out[1], len(w)):
         yield network.product(_seen(network, i, first, end), by)
@@ -185,7 +187,7 @@ def _gradient(network: Network, i: int, n: int, error: Tensor) -> Tensor:
     layer = network.layers[i]
     outputs = layer.weights[0]
     if not layer.convolution:
-        return network.product(error.view(n, outputs).T, _bordered(network, i, n).view(n, -1))
+        return network.product(error.view(n, outputs).T, bordered(network, i, n).view(n, -1))
     total = None
     for first, end in _pieces(n, layer.out[0] * layer.out[1], outputs):
         part = network.product(error[first:end].view(-1, outputs).T, _seen(network, i, first, end))
@@ -203,7 +205,7 @@ def _error_sums(network: Network, i: int, n: int, w: Tensor, error: Tensor) -> I
     (h, w_, c), k = layer.into, layer.weights[1]
     (rows, columns, outputs), border = layer.out, k - 1 - layer.pad
     bordered = network.take("bordered error", i, (n, rows + 2 * border, columns + 2 * border, outputs))
-    _without_border(bordered, border).copy_(error)
+    without_border(bordered, border).copy_(error)
     by = turned(w)
     for first, end in _pieces(n, h * w_, c):
         out = network.take("patches of errors", i, (end - first, h * w_, k * k * outputs))

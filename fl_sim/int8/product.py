@@ -16,7 +16,10 @@ Mantissas are from -127 to 127, sums fit in 32 bits.
 """
 ProductName = Literal["int_mm", "split", "float32", "float64"]
 
-_PREFERRED: tuple[ProductName, ...] = ("int_mm", "split", "float32", "float64")
+# On an accelerator one product of floats for a whole cohort is better than one of int8 for each client.
+_PREFERRED: Mapping[bool, tuple[ProductName, ...]] = MappingProxyType(
+    {True: ("int_mm", "split", "float32", "float64"), False: ("float32", "int_mm", "float64")}
+)
 _EXACT_FLOAT = 2**24  # whole numbers up to here are floats
 _EXACT_TERMS = (_EXACT_FLOAT - 1) // 127**2  # products of mantissas whose sum is below that, whatever they are
 
@@ -43,7 +46,12 @@ def padded(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def split(a: Tensor, b: Tensor) -> Tensor:
-    """Multiply by the two halves of b, of at most 64: a pair's sum stays within 16 bits (255 * 64 * 2 < 2^15)."""
+    """Multiply by the two halves of b, of at most 64: a pair's sum stays within 16 bits (255 * 64 * 2 < 2^15).
+
+    oneDNN may take a single column as its left operand, and then a is the one to be halved: it is given company.
+    """
+    if b.shape[-1] == 1:
+        return split(a, pad(b, (0, 1)))[..., :1]
     half = b >> 1
     return int_mm(a, half).add_(int_mm(a, b - half))
 
@@ -121,10 +129,15 @@ def is_name(name: str) -> TypeGuard[ProductName]:
 def find_product(name: str, device: str = "cpu") -> Product:
     """Return a product by name; ``auto`` is the first that is exact here of int_mm, split and float32.
 
-    Raises ValueError for another name and for a product that is not exact here.
+    Other devices than the CPU begin with float32. Raises ValueError for another name and for a product that is not
+    exact here.
     """
     if name == "auto":
-        return next(PRODUCTS[each] for each in _PREFERRED if is_exact(each, device))
+        for each in _PREFERRED[device == "cpu"]:
+            if is_exact(each, device):
+                return PRODUCTS[each]
+        message = f"no product of int8 matrices is exact on device {device[:40]!r}; take cpu"
+        raise ValueError(message)
     if not is_name(name):
         message = f"product must be one of auto, {', '.join(PRODUCTS)}, oracle (got {str(name)[:40]!r})"
         raise ValueError(message)
