@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from fl_sim.converged import Rule
 from fl_sim.rounds import COLUMNS
+from profiler.names import printable
 from reports.table import plain_number
 from reports.training.ended import Ended
 
@@ -53,10 +54,11 @@ def _misfit(each: Ended) -> str:
 def _row(each: Ended, rule: Rule) -> list[str]:
     config, seeds = each.group.runs[0].config, len(each.ends)
     over = each.rounds
+    names = [run.path.resolve().name for run in each.group.runs]
     finals = sorted(end.final for end in each.ends)
     middle = (finals[(seeds - 1) // 2] + finals[seeds // 2]) / 2
     source = [
-        f"{seeds} seed{'s' * (seeds > 1)}: {', '.join(run.path.name for run in each.group.runs)[:300]}",
+        f"{seeds} seed{'s' * (seeds > 1)}: {printable(', '.join(names), 300)}",
         f"rounds {over.least}-{over.most}",
         f"{each.judged} model",
         f"window {rule.window}",

@@ -1,6 +1,9 @@
 import csv
 import io
 import re
+import shlex
+import subprocess
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -241,3 +244,19 @@ def test_the_same_question_gives_the_same_bytes_and_the_manifest_names_the_runs(
     assert all(f"{path.name}/manifest.json" in next(iter(texts)) for path in paths)
     request = RunsRequest(paths, changes=Changes(None, None, Pipelining("on")))
     assert price(request).manifest.parameters["changed"] == "overlap on (link reading F for published rows)"
+
+
+def test_the_commands_need_no_torch_and_fail_in_one_line(paths: tuple[Path, ...], tmp_path: Path) -> None:
+    code = (
+        "import sys\nfrom reports.cli import cli\nfor words in sys.argv[1].split(';'):\n"
+        "    cli.main(words.split(), standalone_mode=False)\nassert 'torch' not in sys.modules"
+    )
+    run = shlex.quote(str(paths[0]))
+    words = f"rounds {run};cost {run}"
+    done = subprocess.run([sys.executable, "-c", code, words], capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+    command = str(Path(sys.executable).parent / "fedjoule")
+    for verb in ("rounds", "cost"):
+        done = subprocess.run([command, verb, str(tmp_path)], capture_output=True, text=True, check=False, timeout=60)
+        assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (2, "", 1)
+        assert "config.toml: missing; give the directory of a run" in done.stderr
