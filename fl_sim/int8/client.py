@@ -112,7 +112,7 @@ class Int8Client:
         parts = self._parts(start)
         if self._network is None:
             return _OracleHeld(self._layers, parts, start.exponents)
-        from fl_sim.int8.network import TorchHeld
+        from fl_sim.int8.step import TorchHeld
 
         return TorchHeld(self._network, parts, start.exponents)
 

@@ -13,8 +13,9 @@ from fl_sim.data.digits import load_digits  # noqa: E402
 from fl_sim.data.pixels import mantissa_table, mantissas  # noqa: E402
 from fl_sim.int8 import oracle  # noqa: E402
 from fl_sim.int8.layers import read_layers  # noqa: E402
-from fl_sim.int8.network import Network, Step, forward, open_network, train  # noqa: E402
+from fl_sim.int8.network import Network, open_network  # noqa: E402
 from fl_sim.int8.product import PRODUCTS, is_exact  # noqa: E402
+from fl_sim.int8.step import Step, forward, train  # noqa: E402
 from fl_sim.model import find_model, initial_weights  # noqa: E402
 from fl_sim.weights import floats, layer_exponents, quantized  # noqa: E402
 from profiler.native import network as native  # noqa: E402
@@ -158,7 +159,7 @@ def test_a_batch_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     """Products of few rows, updates in small blocks: places and sums go on where the piece before ended."""
     monkeypatch.setattr("fl_sim.int8.network._SUMS", 64)
     monkeypatch.setattr("fl_sim.int8.network._LEAST_ROWS", 1)
-    monkeypatch.setattr("fl_sim.int8.network._BLOCK", 7)
+    monkeypatch.setattr("fl_sim.int8.step._BLOCK", 7)
     for rules in (Rules(), ALL_STOCHASTIC):
         compare("9x7x3:conv5k3p1,pool,conv6k3,fc7,fc5", [5, 3, 6], rules)
 
