@@ -105,10 +105,21 @@ def test_out_is_a_file_that_tables_reads_and_says_what_is_left_out(paths: list[P
     assert re.search(r"warning: Q-FedAvg on digits is not in the rounds file: the paper's tables do not", done.stderr)
     read = rounds_of(parse_sheet(out.read_bytes(), "rounds.csv"))
     assert set(read) == {("floatfl", "femnist"), ("qfedupdate", "femnist")}
+    assert {method: each.rounds for (method, _), each in read.items()} == {"floatfl": 34, "qfedupdate": 40}
     run = read["qfedupdate", "femnist"]
     assert (run.epochs, run.clients_per_round) == (1, 4)
     assert run.source.startswith("3 seeds: qfedupdate-0, qfedupdate-1, qfedupdate-2; rounds ")
     assert "INT8 model; window 5; margin 1; still rising in 3" in run.source
+
+
+def test_half_a_round_counts_as_one(tmp_path: Path) -> None:
+    runs = [
+        write_run(tmp_path / f"s{seed}", femnist(rounds=20, seed=seed), [0.1] * (7 + seed) + [0.8] * (13 - seed))
+        for seed in range(2)
+    ]
+    call(*runs, "--window", "1", "--out", tmp_path / "rounds.csv")
+    read = rounds_of(parse_sheet((tmp_path / "rounds.csv").read_bytes(), "rounds.csv"))
+    assert read["qfedupdate", "femnist"].rounds == 9  # 8 and 9
 
 
 def test_a_rounds_file_refuses_two_settings_of_one_method_and_other_batch_sizes(
