@@ -11,6 +11,7 @@ torch = pytest.importorskip("torch")
 from fl_sim.data.pixels import float_table, floats  # noqa: E402
 from fl_sim.engine import Place, Work, open_engine  # noqa: E402
 from fl_sim.engines.eager import EagerEngine  # noqa: E402
+from fl_sim.float32.client import finished  # noqa: E402
 from fl_sim.float32.device import alone  # noqa: E402
 from fl_sim.float32.feed import Feed  # noqa: E402
 from fl_sim.float32.network import layers_of, whole  # noqa: E402
@@ -284,6 +285,12 @@ def test_a_weight_that_is_no_number_at_the_end_is_seen_even_if_the_loss_was_one(
     start = FloatWeights(weights_of(work.model) * np.float32(1e10))
     with pytest.raises(ArithmeticError, match="client 9, round 2"):
         trained(work, start, [task_of(9, 5)])  # one step: its loss is the one before it
+
+
+@pytest.mark.parametrize("loss", [float("nan"), float("inf")])
+def test_a_loss_that_is_not_finite_is_seen_even_if_the_weights_are(loss: float) -> None:
+    with pytest.raises(ArithmeticError, match="client 9, round 2"):
+        finished(np.zeros(3, dtype=np.float32), 0, loss, task_of(9, 5))
 
 
 def test_what_an_engine_cannot_do_is_said_with_the_way_out() -> None:

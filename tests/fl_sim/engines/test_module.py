@@ -56,7 +56,7 @@ class Normed(nn.Module):
         if self.training:
             self.seen += len(x)
             self.kept_here += 1
-        return self.out(self.norm(x)) + 0 * self.kept_here[0]
+        return self.out(self.norm(x)) * (self.kept_here[0] / 3)
 
 
 def work_with(make: Callable[[], "nn.Module"], trainer: Fp32, dataset: Dataset = DATA) -> Work:
