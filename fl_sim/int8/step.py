@@ -3,7 +3,7 @@
 Its slow twin is ``fl_sim.int8.oracle``, which it equals bit for bit.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -58,8 +58,7 @@ def forward(
     done = Forward(x, exponent, [], [], [])
     for i, (layer, w) in enumerate(zip(network.layers, weights, strict=True)):
         done.inputs.append(inside)
-        sums = list(forward_sums(network, i, n, w))
-        s = _shift(sums)
+        sums, s = _summed(forward_sums(network, i, n, w))
         done.shifts.append(s)
         done.exponent += exponents[i] + s
         inside = network.take("logits", 0, (n, *layer.out)) if i == last else input_of(network, i + 1, n)
@@ -90,8 +89,7 @@ def train(
         if keep_gradients:
             made.gradients.insert(0, gradient.reshape(layer.weights).clone())
         if i > 0:
-            sums = list(error_sums(network, i, n, w, error))
-            s = _shift(sums)
+            sums, s = _summed(error_sums(network, i, n, w, error))
             made.error_shifts[i] = s
             error = _passed_back(network, i, sums, s, done, how(rules, step, i, OF_ERROR))
         mu = rules.mu_conv if layer.convolution else rules.mu_fc
@@ -106,8 +104,13 @@ def _judged(done: Forward, labels: Tensor) -> tuple[int, float]:
     return int(right.sum()), float(losses.mean())
 
 
-def _shift(sums: list[Tensor]) -> int:
-    return max(bits(max(largest(part) for part in sums)) - 7, 0)
+def _summed(pieces: Iterator[Tensor]) -> tuple[list[Tensor], int]:
+    """Return a tensor's sums and their shift; each piece is searched for its largest while the cache has it."""
+    sums, most = list[Tensor](), 0
+    for piece in pieces:
+        sums.append(piece)
+        most = max(most, largest(piece))
+    return sums, max(bits(most) - 7, 0)
 
 
 def _requantise(sums: list[Tensor], s: int, out: Tensor, by: How, *, relu: bool = False) -> None:
