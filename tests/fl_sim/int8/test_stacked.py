@@ -7,14 +7,16 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from fl_sim.int8 import oracle  # noqa: E402
 from fl_sim.int8.client import Int8Client  # noqa: E402
+from fl_sim.int8.layers import read_layers  # noqa: E402
 from fl_sim.int8.product import PRODUCTS, is_exact  # noqa: E402
 from fl_sim.model import Model, find_model, initial_weights  # noqa: E402
 from fl_sim.schedule import read_schedule  # noqa: E402
 from fl_sim.task import LocalTask, local_task  # noqa: E402
 from fl_sim.trainer import Niti  # noqa: E402
 from fl_sim.weights import IntWeights, layer_exponents, quantized  # noqa: E402
-from profiler.native.rules import ROUNDINGS, Rounding  # noqa: E402
+from profiler.native.rules import ROUNDINGS, Rounding, Rules  # noqa: E402
 
 SAMPLES = (13, 1, 10, 4, 29, 5, 2)  # of the clients: more and fewer than a batch of 5, and whole batches
 
@@ -92,6 +94,24 @@ def test_one_client_and_cohorts_after_one_another() -> None:
     client = Int8Client(find_model("9x7x3:conv5k3p2,pool,conv6k3,fc5", 5))
     for samples in (SAMPLES, (6,), (5, 5), (*SAMPLES, 31)):
         assert_one_by_one(client, tasks_of(samples, rng), niti(), rng)
+
+
+def test_filled_up_images_leave_the_error_alone() -> None:
+    """Clients sure of what is right have small errors: those of an image of zeros would be the largest."""
+    model = find_model("1x1x9:fc8,fc6,fc3", 3)
+    client, start, layers = Int8Client(model), start_of(model), read_layers(model.text)
+    parts = [part.reshape(layer.weights) for part, layer in zip(model.split(start.values), layers, strict=True)]
+    wide = [part.astype(np.int64) for part in parts]
+    for seed in range(4):
+        rng = np.random.default_rng(seed)
+        images, _ = images_of(model, rng)
+        done = oracle.forward_pass(layers, wide, start.exponents, images.astype(np.int64), -3, Rules())
+        labels = done.inputs[-1].argmax(axis=1).astype(np.int32)
+        tasks = tasks_of(SAMPLES, rng)
+        together = client.train_stacked(start, images, -3, labels, tasks, niti())
+        for task, found in zip(tasks, together, strict=True):
+            alone = client.train(start, images, -3, labels, task, niti())
+            assert (found.weights.values == alone.weights.values).all(), task.client
 
 
 def test_clients_without_steps_keep_their_weights() -> None:
