@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 INPUTS := pyproject.toml constraints.txt
 
-.PHONY: tables test check format bench conformance wheel clean
+.PHONY: tables test check format bench peers conformance wheel clean
 
 tables: $(VENV)/.run ## the paper's Tables 1-4 from the published measurements, also as files in out/tables
 	$(BIN)/fedjoule tables --check --out out/tables
@@ -31,6 +31,12 @@ bench: $(VENV)/.dev ## benchmarks, as ratios against a peer in the same run
 	$(BIN)/python benchmarks/native.py
 	$(BIN)/python benchmarks/sampler.py
 	$(BIN)/python benchmarks/hexagon.py
+	$(BIN)/python benchmarks/wire.py
+	$(BIN)/python benchmarks/eager.py
+	$(BIN)/python benchmarks/int8_torch.py
+
+peers: $(VENV)/.dev ## our training engine beside pfl, Flower and FedJAX, each in an environment of its own (3 GB)
+	$(BIN)/python benchmarks/peers/run.py
 
 conformance: $(VENV)/.dev ## our links against Debian's adb, Android's adbd and adbkit; installs what it needs if it may
 	BIN=$(abspath $(BIN)) bash tests/conformance/run.sh
