@@ -6,6 +6,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "float_loss.h"
 #include "int8_kernels.h"
 #include "rounding.h"
 

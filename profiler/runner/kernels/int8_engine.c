@@ -87,6 +87,12 @@ static int take_layer(fj_int8_engine *engine, fj_int8_layer *made, const fj_laye
     int first = made == engine->layer;
     *made = layer_of(engine, of, first);
     int planes = made->has_planes = has_planes(made, of, first);
+    made->has_lines = !first && fj_int8_lines_pay(made);
+    if (made->has_lines) {
+        made->reach = take(engine, fj_int8_lines_line(made) / FJ_INT8_LANES * sizeof *made->reach);
+        if (!made->reach) return -1;
+        fj_int8_lines_reach(made, made->reach);
+    }
     if (take_grid(engine, &made->input, batch)) return -1;
     if (planes ? fj_int8_plane_make(made, batch) : take_grid(engine, &made->error, batch)) return -1;
     made->weights = take(engine, made->rows * made->columns);
@@ -112,13 +118,17 @@ static int take_shared(fj_int8_engine *engine, const fj_model *model, int batch)
         line = larger(line, (size_t)layer->w * layer->columns);
         line = larger(line, (size_t)layer->in_w * layer->in_columns);
         if (i == 0) continue;
-        sums = larger(sums, (size_t)batch * in_pixels * layer->in_columns);
+        sums = larger(sums, (size_t)batch * (layer->has_lines ? (size_t)layer->in_h * fj_int8_lines_line(layer)
+                                                              : in_pixels * layer->in_columns));
+        if (layer->has_lines) turned = larger(turned, fj_int8_lines_bytes(layer));
         starts = larger(starts, (size_t)(layer->kernel + 1) * layer->in_columns);
         turned = larger(turned, layer->in_columns * (size_t)layer->kernel * layer->back_steps * 4);
     }
     int threads = fj_pool_threads(engine->pool), missing = 0;
     missing |= !(engine->scratch = take(engine, (size_t)threads * sizeof *engine->scratch));
     missing |= !(engine->logits = take(engine, (size_t)batch * (size_t)model->classes));
+    missing |= !(engine->of_loss.weights = take(engine, (size_t)model->classes * sizeof(double)));
+    missing |= !(engine->of_loss.shares = take(engine, (size_t)model->classes * sizeof(int32_t)));
     missing |= !(engine->sums = take(engine, sums * sizeof *engine->sums));
     missing |= !(engine->gradient = take(engine, gradient * sizeof *engine->gradient));
     missing |= !(engine->turned = take(engine, turned));
@@ -187,10 +197,10 @@ int fj_int8_train(fj_int8_engine *engine, const int8_t *input, int exponent, con
                   const fj_step *step, float *loss) {
     int last = engine->layers - 1, classes = engine->layer[last].outputs, of_logits;
     const int8_t *logits = fj_int8_forward(engine, input, exponent, batch, step, &of_logits);
-    int right = fj_int8_judge_logits(logits, of_logits, labels, batch, classes, loss);
+    int right = fj_int8_judge_logits(engine->kernels, logits, of_logits, labels, batch, classes, loss);
     fj_int8_rounding of_loss = rounding(step->loss, LOSS_SHIFT, step, last, FJ_OF_LOSS);
     int8_t *errors = (int8_t *)engine->sums; /* free until the way back begins */
-    fj_int8_loss_error(logits, of_logits, labels, batch, classes, &of_loss, errors);
+    fj_int8_loss_error(engine->kernels, &engine->of_loss, logits, of_logits, labels, batch, classes, &of_loss, errors);
     fj_int8_take_error(engine, errors, batch);
     engine->trained = batch;
     for (int i = last; i >= 0; i--) {
@@ -211,7 +221,7 @@ int fj_int8_judge(fj_int8_engine *engine, const int8_t *input, int exponent, con
                   const fj_step *step, float *loss) {
     int of_logits, classes = engine->layer[engine->layers - 1].outputs;
     const int8_t *logits = fj_int8_forward(engine, input, exponent, batch, step, &of_logits);
-    return fj_int8_judge_logits(logits, of_logits, labels, batch, classes, loss);
+    return fj_int8_judge_logits(engine->kernels, logits, of_logits, labels, batch, classes, loss);
 }
 
 /* Inputs and errors of the step are still there: the sums are made again. */

@@ -12,6 +12,11 @@ typedef struct {
     int border;
 } fj_int8_grid;
 
+/* Errors of a line that meet a vector of sums: the first pixel, where its weights lie, and steps of four outputs. */
+typedef struct {
+    size_t pixel, place, steps;
+} fj_int8_reach;
+
 /* A fully connected layer is a convolution of one pixel with all its inputs as channels. */
 typedef struct {
     int kernel, outputs;
@@ -34,6 +39,8 @@ typedef struct {
     fj_int8_grid error;   /* error of its sums */
     uint8_t *winner;      /* of each pooled output: its place in the window */
     const fj_int8_kernels *kernels;
+    int has_lines;        /* see int8_lines.c: */
+    fj_int8_reach *reach; /* of each vector of a line */
     int has_planes;       /* see int8_plane.c: */
     int32_t *valid;       /* which places are sums */
     int8_t *planes;       /* its errors, [image][output], instead of `error` */
@@ -48,6 +55,12 @@ typedef struct {
     char apart[64];   /* keeps threads out of each other's cache lines */
 } fj_int8_scratch;
 
+/* Of the classes of one image. */
+typedef struct {
+    double *weights;
+    int32_t *shares;
+} fj_int8_room;
+
 struct fj_int8_engine {
     int layers;
     int trained; /* images of the last step of training */
@@ -56,6 +69,7 @@ struct fj_int8_engine {
     fj_pool *pool;
     fj_int8_scratch *scratch; /* of each thread */
     int8_t *logits;           /* [batch][classes] */
+    fj_int8_room of_loss;
     int32_t *sums;            /* of the layer at work */
     int32_t *gradient;        /* of the layer at work: [rows][columns] */
     int8_t *turned;           /* weights of the layer at work, packed by output for the way back */
@@ -63,7 +77,7 @@ struct fj_int8_engine {
     int8_t *groups; /* errors of a few pixels, packed, and what their sums begin with */
     int32_t *groups_start;
     uint8_t *blank; /* a pixel of zeros */
-    void *block[8 * FJ_MOST_LAYERS];
+    void *block[9 * FJ_MOST_LAYERS];
     int blocks;
 };
 
@@ -71,6 +85,7 @@ struct fj_int8_engine {
  * multiple of every path's rows and of 4. */
 #define FJ_INT8_GROUPS 128
 #define FJ_INT8_ROWS ((size_t)96)
+#define FJ_INT8_NEAR ((size_t)32768) /* bytes of weights that stay in the nearest cache */
 
 static inline size_t fj_round_up(size_t x, size_t to) {
     return (x + to - 1) / to * to;
@@ -133,6 +148,13 @@ void fj_int8_plane_spread(const fj_int8_layer *layer, size_t image, size_t y, co
                           int8_t *room);
 uint32_t fj_int8_plane_gradient(fj_int8_engine *engine, const fj_int8_layer *layer, int batch);
 
+/* Whether a layer's way back should go by lines, and it by lines; bytes of its weights, and numbers of a line of sums. */
+int fj_int8_lines_pay(const fj_int8_layer *layer);
+size_t fj_int8_lines_bytes(const fj_int8_layer *layer);
+size_t fj_int8_lines_line(const fj_int8_layer *layer);
+void fj_int8_lines_reach(const fj_int8_layer *layer, fj_int8_reach *reach);
+uint32_t fj_int8_lines_back(fj_int8_engine *engine, const fj_int8_layer *layer, int batch);
+
 /* Sums -> the next layer's input (or the logits), with ReLU and pool. */
 void fj_int8_activate(fj_int8_engine *engine, int layer, int batch, const fj_int8_rounding *how);
 /* Sums of the error of a layer's input -> the error of the sums of the layer before it. */
@@ -142,10 +164,10 @@ void fj_int8_take_input(fj_int8_engine *engine, const int8_t *input, int batch);
 void fj_int8_take_error(fj_int8_engine *engine, const int8_t *errors, int batch);
 
 /* Integer cross-entropy: 128 (softmax - one-hot), rounded to int8, for [batch][classes] mantissas. */
-void fj_int8_loss_error(const int8_t *logits, int exponent, const int32_t *labels, int batch, int classes,
-                        const fj_int8_rounding *how, int8_t *errors);
+void fj_int8_loss_error(const fj_int8_kernels *kernels, fj_int8_room *room, const int8_t *logits, int exponent,
+                        const int32_t *labels, int batch, int classes, const fj_int8_rounding *how, int8_t *errors);
 /* The mean cross-entropy in floats, and how many labels have the largest logit. */
-int fj_int8_judge_logits(const int8_t *logits, int exponent, const int32_t *labels, int batch, int classes,
-                         float *loss);
+int fj_int8_judge_logits(const fj_int8_kernels *kernels, const int8_t *logits, int exponent, const int32_t *labels,
+                         int batch, int classes, float *loss);
 
 #endif

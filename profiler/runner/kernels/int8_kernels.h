@@ -70,13 +70,41 @@ typedef struct fj_int8_kernels {
      * has the place how->place + place[r] + c * apart; `largest` is the gradient's largest magnitude. */
     void (*update)(const int32_t *gradient, size_t stride, size_t steps, const fj_int8_rounding *how, uint32_t largest,
                    const uint32_t *place, size_t apart, int8_t *weights);
+    /* The weight of each logit in the softmax (exponents of -16 to 20), and their sum; 2048 times each one's share of it,
+     * and the sum of these. */
+    double (*weigh)(const int8_t *logits, size_t classes, int exponent, double *p);
+    int32_t (*share)(const double *p, size_t classes, double sum, int32_t *shares);
+    /* log of the sum of e^((logit - most) * scale); the first place of the largest logit. */
+    double (*log_of_sum)(const int8_t *logits, size_t classes, int most, float scale);
+    int (*largest_logit)(const int8_t *logits, size_t classes);
     int (*quantize)(const float *x, size_t count, int8_t *mantissas);
 
     /* The same with tiles of fewer columns, for layers with so few outputs; NULL if there are none. */
     const struct fj_int8_kernels *narrow;
     /* A layer whose input is one channel, its sums and errors as planes (see int8_plane.c); NULL: as any other layer. */
     const struct fj_int8_plane_kernels *plane;
+    /* The error of an input whose channels fill vectors of sums evenly (see int8_lines.c); NULL: as any other. */
+    const struct fj_int8_line_kernels *lines;
 } fj_int8_kernels;
+
+/* A line of an input is cut into vectors of sums. Neighbouring errors that meet one of them by a row of the kernel: four
+ * outputs of an error a step, and the weights of as many lanes. */
+#define FJ_INT8_LANES 16
+
+typedef struct {
+    const uint8_t *errors; /* of the first image */
+    const int8_t *weights; /* [step][lane][4] */
+    size_t steps;
+} fj_int8_meeting;
+
+typedef struct fj_int8_line_kernels {
+    /* A vector of sums of each of `images` images, whose errors are `image` bytes and whose sums are `apart` numbers from
+     * each other, by all `meetings`; only the first `lanes` count. Gives their largest magnitude. */
+    uint32_t (*back)(const fj_int8_meeting *meeting, size_t meetings, size_t images, size_t image, size_t lanes,
+                     int32_t *sums, size_t apart);
+    /* Squares of four outputs and four inputs, as the forward weights have them, to four lanes of one step each. */
+    void (*turn)(const int8_t *weights, size_t groups, int8_t *lanes);
+} fj_int8_line_kernels;
 
 /* A plane of sums, and how it is made of an image. Places of a plane are those of the image, line by line: what the last
  * columns of a line meet, is no sum of the layer's and `valid` (0 or -1) for them is 0. */

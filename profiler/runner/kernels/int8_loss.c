@@ -4,66 +4,52 @@
 #include "int8_engine.h"
 #include "rounding.h"
 
-#define LOG2_E_15 47274 /* log2 of Euler's number, times 2^15 */
 /* Beyond these exponents nothing changes: above, every difference is out of range; below, all logits are as one. */
 #define LEAST_EXPONENT -20
 #define MOST_EXPONENT 20
+#define LEAST_OF_DOUBLES -16 /* below it, 2048 p needs more than a double's 53 bits */
 
-/* 2^x - 1 of logits in steps of 1, 10 below the row's largest at least. */
-static int64_t power(int64_t y, int64_t largest) {
-    int64_t above = y - largest + 10;
-    return above > 0 ? ((int64_t)1 << above) - 1 : 0;
-}
-
-static int64_t in_powers(int mantissa, int exponent) {
-    int64_t y = (int64_t)LOG2_E_15 * mantissa / 32768;
-    return exponent < 0 ? y / ((int64_t)1 << -exponent) : y * ((int64_t)1 << exponent);
-}
-
-/* A row's p, from which the share of each class follows. */
-static int64_t weigh(int mantissa, int exponent, int64_t largest) {
-    if (exponent > -7) return power(in_powers(mantissa, exponent), largest);
+/* The weight of a logit whose exponent is small: (1 + x)^2 + 1 of its value x, over 2^(2 * exponent). */
+static int64_t weight(int mantissa, int exponent) {
     int64_t one = (int64_t)1 << -exponent;
     return 2 * one * one + 2 * one * mantissa + (int64_t)mantissa * mantissa;
 }
 
-static int32_t rounded(int32_t share, const fj_int8_rounding *how, uint32_t place) {
-    if (how->rounding == FJ_NEAREST) return fj_round_nearest(share, how->shift);
-    if (how->rounding == FJ_PSEUDO_STOCHASTIC) return fj_round_pseudo(share, how->shift);
-    return fj_round_stochastic(share, how->shift, how->key, place);
+static int32_t share_exactly(const int8_t *logits, int exponent, int classes, int32_t *shares) {
+    int64_t sum = 0;
+    int32_t all = 0;
+    for (int i = 0; i < classes; i++) sum += weight(logits[i], exponent);
+    for (int i = 0; i < classes; i++) all += shares[i] = (int32_t)(2048 * weight(logits[i], exponent) / sum);
+    return all;
 }
 
-void fj_int8_loss_error(const int8_t *logits, int exponent, const int32_t *labels, int batch, int classes,
-                        const fj_int8_rounding *how, int8_t *errors) {
+void fj_int8_loss_error(const fj_int8_kernels *kernels, fj_int8_room *room, const int8_t *logits, int exponent,
+                        const int32_t *labels, int batch, int classes, const fj_int8_rounding *how, int8_t *errors) {
+    fj_int8_rounding of_row = *how;
     exponent = exponent < LEAST_EXPONENT ? LEAST_EXPONENT : exponent > MOST_EXPONENT ? MOST_EXPONENT : exponent;
-    uint32_t place = 0;
-    for (int n = 0; n < batch; n++, logits += classes, errors += classes) {
-        int most = -127;
-        int64_t sum = 0, shares = 0;
-        for (int i = 0; i < classes; i++) most = logits[i] > most ? logits[i] : most;
-        int64_t largest = in_powers(most, exponent);
-        for (int i = 0; i < classes; i++) sum += weigh(logits[i], exponent, largest);
-        for (int i = 0; i < classes; i++) shares += 2048 * weigh(logits[i], exponent, largest) / sum;
-        for (int i = 0; i < classes; i++, place++) {
-            int32_t share = (int32_t)(2048 * weigh(logits[i], exponent, largest) / sum);
-            if (i == labels[n]) share -= (int32_t)shares;
-            errors[i] = (int8_t)fj_clip127(rounded(share, how, place));
+    for (int n = 0; n < batch; n++, logits += classes, errors += classes, of_row.place += (uint32_t)classes) {
+        int32_t all;
+        if (exponent < LEAST_OF_DOUBLES) {
+            all = share_exactly(logits, exponent, classes, room->shares);
+        } else {
+            double sum = kernels->weigh(logits, (size_t)classes, exponent, room->weights);
+            all = kernels->share(room->weights, (size_t)classes, sum, room->shares);
         }
+        room->shares[labels[n]] -= all;
+        kernels->rescale(room->shares, 1, 0, (size_t)classes, 0, &of_row, errors);
     }
 }
 
-int fj_int8_judge_logits(const int8_t *logits, int exponent, const int32_t *labels, int batch, int classes,
-                         float *loss) {
+int fj_int8_judge_logits(const fj_int8_kernels *kernels, const int8_t *logits, int exponent, const int32_t *labels,
+                         int batch, int classes, float *loss) {
     int right = 0;
     double total = 0.0, scale = ldexp(1.0, exponent < -100 ? -100 : exponent > 100 ? 100 : exponent);
     for (int n = 0; n < batch; n++, logits += classes) {
-        int best = 0;
-        for (int i = 1; i < classes; i++) best = logits[i] > logits[best] ? i : best;
+        int best = kernels->largest_logit(logits, (size_t)classes);
         right += best == labels[n];
         if (!loss) continue;
-        double sum = 0.0;
-        for (int i = 0; i < classes; i++) sum += (double)expf((float)((logits[i] - logits[best]) * scale));
-        total += log(sum) - (logits[labels[n]] - logits[best]) * scale;
+        double log_of_sum = kernels->log_of_sum(logits, (size_t)classes, logits[best], (float)scale);
+        total += log_of_sum - (logits[labels[n]] - logits[best]) * scale;
     }
     if (loss) *loss = (float)(total / batch);
     return right;

@@ -1,5 +1,5 @@
 /* Template: passes over rows of sums and mantissas. Plain loops that the compiler turns into the instructions of the
- * file that includes them, which defines BIAS and COLUMNS (a multiple of 16); HAS_PLANES where planes pay, and NARROW if
+ * file that includes them, which defines BIAS and COLUMNS (a multiple of 16); HAS_PLANES where planes and lines pay, and NARROW if
  * there are kernels with fewer columns. */
 
 typedef uint8_t Bytes __attribute__((vector_size(16), aligned(1), may_alias));
@@ -278,10 +278,14 @@ static int quantize(const float *restrict x, size_t count, int8_t *restrict mant
     return exponent;
 }
 
+#include "int8_loss.h"
 #ifdef HAS_PLANES
+#include "int8_lines.h"
 #include "int8_plane.h"
+#define LINES &line_kernels
 #define PLANES &plane_kernels
 #else
+#define LINES NULL
 #define PLANES NULL
 #endif
 #ifndef NARROW
@@ -293,5 +297,6 @@ const fj_int8_kernels FJ_KERNELS = {
     .multiply = multiply, .accumulate = accumulate, .begin = begin,
     .gather_inputs = gather_inputs, .gather_errors = gather_errors, .turn = turn, .rescale = rescale, .pool = pool,
     .put = put, .mask = mask, .unpool = unpool,
-    .update = update, .quantize = quantize, .narrow = NARROW, .plane = PLANES,
+    .weigh = weigh, .share = share, .log_of_sum = log_of_sum, .largest_logit = largest_logit,
+    .update = update, .quantize = quantize, .narrow = NARROW, .plane = PLANES, .lines = LINES,
 };

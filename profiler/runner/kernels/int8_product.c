@@ -149,6 +149,7 @@ static void turn_tile(void *context, int task, int thread) {
 }
 
 uint32_t fj_int8_sum_back(fj_int8_engine *engine, const fj_int8_layer *layer, int batch) {
+    if (layer->has_lines) return fj_int8_lines_back(engine, layer, batch);
     Packing packing = {engine, layer};
     fj_pool_run(engine->pool, turn_tile, &packing, (int)(layer->in_columns / (size_t)layer->kernels->columns));
     Product product = {.engine = engine, .kernels = layer->kernels, .grid = &layer->error, .inner_h = (size_t)layer->h, .h = (size_t)layer->in_h,

@@ -54,9 +54,10 @@ static void pass_back_image(void *context, int task, int thread) {
     const fj_int8_layer *from = &engine->layer[of->layer], *layer = from - 1;
     int8_t *errors = engine->scratch[thread].line[0];
     size_t image = (size_t)task, h = (size_t)layer->out_h, w = (size_t)layer->out_w, channels = (size_t)layer->outputs;
-    size_t stride = from->is_fc ? channels : from->in_columns;
-    const int32_t *sums = engine->sums + image * (from->is_fc ? from->in_columns : h * w * stride);
-    for (size_t y = 0; y < h; y++, sums += w * stride) {
+    size_t stride = from->is_fc ? channels : from->has_lines ? (size_t)from->inputs : from->in_columns;
+    size_t line = from->has_lines ? fj_int8_lines_line(from) : w * stride;
+    const int32_t *sums = engine->sums + image * (from->is_fc ? from->in_columns : h * line);
+    for (size_t y = 0; y < h; y++, sums += line) {
         const fj_int8_grid *to = &layer->error;
         fj_int8_rounding how = of->how;
         how.place = (uint32_t)((image * h + y) * w * channels);

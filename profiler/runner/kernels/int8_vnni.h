@@ -126,4 +126,45 @@ static uint32_t plane_gradient(const fj_int8_plane *of, const uint8_t *at, size_
     return largest;
 }
 
+#define LINE_PRODUCTS
+#define IMAGES_AT_ONCE 5
+
+/* So many images at once, whose sums stay in registers; what the bias of the errors adds is the same for all. */
+INLINE Vec back_of(const int count, const fj_int8_meeting *meeting, size_t meetings, size_t first, size_t image,
+                   __mmask16 lanes, int32_t *sums, size_t apart) {
+    const Vec bias = _mm512_set1_epi8((char)BIAS);
+    Vec sum[IMAGES_AT_ONCE], of_bias = vec_zero(), most = vec_zero();
+    EACH (int n = 0; n < count; n++) sum[n] = vec_zero();
+    for (; meetings > 0; meetings--, meeting++) {
+        const uint8_t *e = meeting->errors + first * image;
+        const int8_t *w = meeting->weights;
+        for (size_t i = 0; i < meeting->steps; i++, e += 4, w += 4 * LANES) {
+            Vec weights = _mm512_loadu_si512(w);
+            of_bias = _mm512_dpbusd_epi32(of_bias, bias, weights);
+            EACH (int n = 0; n < count; n++) {
+                int32_t four;
+                memcpy(&four, e + (size_t)n * image, sizeof four);
+                sum[n] = _mm512_dpbusd_epi32(sum[n], _mm512_set1_epi32(four), weights);
+            }
+        }
+    }
+    EACH (int n = 0; n < count; n++) {
+        sum[n] = _mm512_sub_epi32(sum[n], of_bias);
+        vec_store(sums + (first + (size_t)n) * apart, sum[n]);
+        most = vec_most(most, _mm512_maskz_mov_epi32(lanes, sum[n]));
+    }
+    return most;
+}
+
+static uint32_t lines_back(const fj_int8_meeting *meeting, size_t meetings, size_t images, size_t image, size_t lanes,
+                           int32_t *sums, size_t apart) {
+    const __mmask16 used = (__mmask16)((1u << lanes) - 1);
+    Vec most = vec_zero();
+    size_t n = 0;
+    for (; n + IMAGES_AT_ONCE <= images; n += IMAGES_AT_ONCE)
+        most = _mm512_max_epi32(most, back_of(IMAGES_AT_ONCE, meeting, meetings, n, image, used, sums, apart));
+    for (; n < images; n++) most = _mm512_max_epi32(most, back_of(1, meeting, meetings, n, image, used, sums, apart));
+    return vec_reduce(most);
+}
+
 #include "int8_passes.h"

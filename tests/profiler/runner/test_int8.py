@@ -34,6 +34,13 @@ SHAPES = [
     "4x90x1:conv33k2,pool,fc3",
     "5x6x1:conv1k1,pool,conv3k1,pool,fc2",
     "9x9x1:conv16k9p8,pool,fc4",
+    # Few channels behind the first layer: the way back by lines, at shifts of 4, 8, 16 and 32 or 48 channels.
+    "10x10x3:conv4k2,conv6k5,pool,fc3",
+    "12x9x3:conv7k2,conv9k4,fc4",
+    "9x11x2:conv16k3,conv5k5p1,pool,fc3",
+    "8x8x1:conv16k3p1,pool,conv32k3p1,pool,fc9",
+    "8x8x1:conv32k3p1,pool,conv33k3,fc5",
+    "9x9x1:conv48k3,conv12k4,pool,fc3",
     "3x3x7:conv4k3p2,pool,conv6k2p1,fc3",
     "10x10x3:conv8k2,pool,conv8k4,fc9",
 ]

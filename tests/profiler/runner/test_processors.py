@@ -29,6 +29,8 @@ SHAPES = [
     "10x10x3:conv8k2,pool,conv8k4,fc9",
     "5x41x1:conv5k3p2,pool,conv4k2,fc3",
     "8x10x1:conv16k4p1,pool,conv3k2,fc3",
+    "9x11x2:conv16k3,conv5k5p1,pool,fc3",
+    "8x8x1:conv32k3p1,pool,conv33k3,fc5",
 ]
 LENET = "28x28x1:conv6k5,pool,conv16k5,pool,fc120,fc84,fc62"
 ROUNDINGS, INPUTS = (0, 1, 2), (0, 1, 2, 3)
