@@ -51,7 +51,7 @@ $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.run: $(VENV)/bin/python $(INPUTS)
-	$(PIP) install --constraint constraints.txt --editable '.[profile]'
+	$(PIP) install --constraint constraints.txt --editable '.[profile,simulate]'
 	touch $@
 
 $(VENV)/.dev: $(VENV)/bin/python $(INPUTS)

@@ -55,6 +55,9 @@ def cli() -> None:
       fedjoule tables --measurements my_phone.csv   your phone as further rows
       fedjoule cost --device xiaomi10 --dataset cifar10 --processor dsp
       fedjoule pipeline --scenario xiaomi10_cifar10 what overlapping the stages gains
+      fedjoule train --method qfedupdate --out runs/x   federated training, in integers
+      fedjoule cost runs/x                          what that run costs on every measured phone
+      fedjoule rounds runs/x runs/y                 rounds to converge, and figures draws them
       fedjoule devices                              what can be measured from here
       fedjoule profile --device ADDRESS -o phone.csv
     """
