@@ -5,10 +5,12 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
+from fl_sim.data.catalog import NAMES
 from fl_sim.method import REGISTRY, Method, find_method
+from fl_sim.model import MODELS
 from fl_sim.schedule import Schedule, read_schedule
 from fl_sim.trainer import Fp32, Niti, Trainer
-from profiler.names import did_you_mean, printable
+from profiler.names import did_you_mean, fold, printable
 from profiler.native.rules import ROUNDINGS, Rounding
 
 Partitioning = Literal["natural", "writer", "dirichlet", "shards", "iid"]
@@ -24,7 +26,8 @@ class Config:
 
     ``clients`` 0 takes all writers, or 100. A ``natural`` partition is by writer where the data set has writers, else
     by Dirichlet(alpha). ``model`` empty is the data set's usual one. Schedules are texts such as ``3 2@100`` (see
-    ``fl_sim.schedule``). Server settings of None are the method's own.
+    ``fl_sim.schedule``). Server settings of None are the method's own. Method, data set and model are kept under their
+    own names, however they are spelled: they name the run's folder, and two spellings are one configuration.
     """
 
     method: str = "qfedupdate"
@@ -56,7 +59,10 @@ class Config:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        find_method(self.method, REGISTRY)
+        object.__setattr__(self, "method", self.found_method().name)
+        for name, known in (("dataset", NAMES), ("model", MODELS)):
+            own = {fold(each): each for each in known}.get(fold(getattr(self, name)))
+            object.__setattr__(self, name, own or getattr(self, name))
         for name in ("rounds", "cohort", "epochs", "batch_size", "shards_per_client", "evaluate_every"):
             _check_whole(name, getattr(self, name), 1)
         _check_whole("evaluation_batch", self.evaluation_batch, 1)

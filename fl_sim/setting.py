@@ -100,7 +100,7 @@ def _partition(config: Config, dataset: Dataset) -> Partition:
     rng = stream(config.seed, Purpose.PARTITION)
     natural = config.partition == "natural"
     if config.partition == "dirichlet" or (natural and not dataset.owners):
-        return dirichlet(labels, clients, config.alpha, rng, least=min(10, max(1, len(labels) // clients // 2)))
+        return dirichlet(labels, clients, config.alpha, rng, least=_least(len(labels), clients))
     if config.partition == "shards":
         return shards(labels, clients, config.shards_per_client, rng)
     if config.partition == "iid":
@@ -110,3 +110,9 @@ def _partition(config: Config, dataset: Dataset) -> Partition:
         message = f"clients must be {found.clients}, the writers of {dataset.name}, or 0 (got {config.clients})"
         raise ValueError(message)
     return found
+
+
+def _least(images: int, clients: int) -> int:
+    """Return how many images every client must get: 10, or of few a fifth of the mean, which a draw meets soon."""
+    mean = images / clients
+    return 10 if mean >= 25 else max(1, int(mean / 5))
