@@ -83,6 +83,9 @@ def read_checkpoint(run: Path, identity: dict[str, Any], parameters: int, layers
             message = f"is of version {int(arrays['version'])}, this fedjoule reads {_VERSION}"
             raise ValueError(message)
         before = json.loads(bytes(arrays["identity"]).decode())
+        if not isinstance(before, dict):
+            message = "names no settings"
+            raise ValueError(message)
     except _DAMAGES as error:
         message = f"{shown}: damaged ({printable(error, 120)}); start the run anew in another directory"
         raise ValueError(message) from error

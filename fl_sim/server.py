@@ -75,7 +75,8 @@ def next_server(setting: Setting, server: Server, reference: Weights, mean: Valu
         aggregator, server.weights.astype(np.float64), reference_values(setting, reference), mean, server.velocity,
         update=setting.method.uplink.update,
     )  # fmt: skip
-    if setting.method.fixed_exponents and isinstance(aggregator, AccumulateUpdates) and aggregator.momentum:
+    leaves = isinstance(aggregator, AccumulateUpdates) and (aggregator.momentum or aggregator.rate > 1)
+    if setting.method.fixed_exponents and leaves:
         weights = kept_in_range(setting.model, weights, server.exponents)
     return replace(server, round_number=server.round_number + 1, weights=weights.astype(np.float32), velocity=velocity)
 

@@ -31,6 +31,7 @@ CONFIG, MANIFEST, WEIGHTS = "config.toml", "manifest.json", "weights.npz"
 _SHARE_OF_CHECKPOINTS = 0.02
 _LEAST_S = 2.0
 _MOST_CONFIG_BYTES = 1 << 20
+_NAN = float("nan")
 
 
 @dataclass(frozen=True)
@@ -77,13 +78,15 @@ def simulate(
     """
     ranks = ranks or Alone()
     state = _start(setting, run, resume)
+    _check_alike(setting, state, ranks)
     if state.rounds or resume:
         yield Progress(len(state.rounds), setting.config.rounds, state.rounds[-1] if state.rounds else None)
     written, cost = clock(), 0.0
     unsaved = False
     try:
         for done in rounds(setting, engine, state.server, ranks):
-            state, unsaved = _with_round(state, done), True
+            unsaved = True
+            state = _with_round(state, done)
             now = clock()
             if ranks.rank == 0 and now - written >= max(_LEAST_S, cost / _SHARE_OF_CHECKPOINTS):
                 write_checkpoint(run, state)
@@ -93,9 +96,11 @@ def simulate(
     except BaseException:
         if ranks.rank == 0 and unsaved:
             with suppress(OSError):  # a full disk must not hide what ended the run
-                write_checkpoint(run, state)
+                write_checkpoint(run, _whole(state))
         raise
     if ranks.rank == 0:
+        if unsaved:
+            write_checkpoint(run, state)  # first: whatever keeps the log from being written loses nothing
         _finish(setting, run, state)
 
 
@@ -120,7 +125,37 @@ def _start(setting: Setting, run: Path, resume: bool) -> Checkpoint:
         done = found.server.round_number
         message = f"rounds must be at least {done}, those already done (got {setting.config.rounds})"
         raise ValueError(message)
-    return found
+    return replace(found, rounds=[_as_planned(row, setting.config) for row in found.rounds])
+
+
+def _as_planned(row: RoundRow, config: Config) -> RoundRow:
+    """Return a row without accuracies if it has them only because the run was to end there, and is made longer."""
+    if not row.round % config.evaluate_every or row.round == config.rounds:
+        return row
+    return replace(row, int8_accuracy=_NAN, int8_loss=_NAN, fp32_accuracy=_NAN, fp32_loss=_NAN)
+
+
+def _check_alike(setting: Setting, state: Checkpoint, ranks: Ranks) -> None:
+    """Raise ValueError unless all processes begin alike: their sums would be of different rounds, or other data."""
+    if ranks.count == 1:
+        return
+    text = json.dumps([state.identity, setting.config.rounds, state.server.round_number], sort_keys=True)
+    digest = hashlib.sha256(text.encode() + state.server.weights.tobytes()).digest()
+    told = np.zeros(ranks.count, dtype=np.int64)
+    told[ranks.rank] = int.from_bytes(digest[:7])
+    ranks.add_up(told)
+    if (told != told[0]).any():
+        message = (
+            f"process {ranks.rank} of {ranks.count}: settings, data, or the rounds already done are not the same in "
+            "all processes; give all the same options and files, and let all see the run's folder"
+        )
+        raise ValueError(message)
+
+
+def _whole(state: Checkpoint) -> Checkpoint:
+    """Return the state without rows of a round that was interrupted before the server had it."""
+    done = state.server.round_number
+    return replace(state, rounds=state.rounds[:done], clients=[row for row in state.clients if row.round <= done])
 
 
 def _with_round(state: Checkpoint, done: Round) -> Checkpoint:
@@ -130,7 +165,7 @@ def _with_round(state: Checkpoint, done: Round) -> Checkpoint:
 
 
 def _finish(setting: Setting, run: Path, state: Checkpoint) -> None:
-    """Write the run log, the weights and the manifest, then the last checkpoint: it can be made longer."""
+    """Write the run log, the weights and the manifest; with the last checkpoint the run can be made longer."""
     files = {
         ROUNDS: to_parquet(frame_of(state.rounds, RoundRow)),
         CLIENTS: to_parquet(frame_of(state.clients, ClientRow)),
@@ -149,7 +184,6 @@ def _finish(setting: Setting, run: Path, state: Checkpoint) -> None:
         "versions": {"python": platform.python_version()}
         | {name: metadata.version(name) for name in ("fedjoule", "numpy", "pyarrow")},
     }
-    write_checkpoint(run, state)
     files[MANIFEST] = (json.dumps(manifest, indent=2, sort_keys=True) + "\n").encode()
     write_bundle(run, files)
 

@@ -5,6 +5,7 @@ import resource
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fl_sim.checkpoint import CHECKPOINT, read_checkpoint
+from fl_sim import simulation
+from fl_sim.checkpoint import CHECKPOINT, Checkpoint, read_checkpoint
 from fl_sim.config import Config, read_config
+from fl_sim.run import Round
 from fl_sim.runlog import CLIENTS, ROUNDS, ClientRow, RoundRow, read_log
 from fl_sim.simulation import CONFIG, WEIGHTS, begin, begun_config, identity_of, simulate
 from tests.fl_sim.drifting import DriftingEngine, setting_of
+from tests.fl_sim.test_run import Fellow
 
 METHODS = ["qfedupdate_momentum", "quanfl_ef", "floatfl"]
 FILES = (ROUNDS, CLIENTS, WEIGHTS, CONFIG, "manifest.json")
@@ -72,6 +76,71 @@ def test_a_run_can_be_made_longer(tmp_path: Path) -> None:
     assert ended(tmp_path / "r", resume=True, rounds=9) == whole
     with pytest.raises(ValueError, match="rounds must be at least 9"):
         ended(tmp_path / "r", resume=True, rounds=8)
+
+
+def test_a_longer_run_is_judged_in_its_own_rounds(tmp_path: Path) -> None:
+    """The round that a run once ended with was judged for that; as one of many it is not."""
+    whole = ended(tmp_path / "whole", rounds=9, evaluate_every=3)
+    ended(tmp_path / "r", rounds=4, evaluate_every=3)
+    assert ended(tmp_path / "r", resume=True, rounds=9, evaluate_every=3) == whole
+
+
+def test_interrupted_between_the_rows_and_the_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C where a round's rows are in the log and its server is not yet kept: the checkpoint can be read."""
+    whole = ended(tmp_path / "whole")
+    with_round = simulation._with_round
+
+    def interrupted(state: Checkpoint, done: Round) -> Checkpoint:
+        found = with_round(state, done)
+        if done.row.round == 3:
+            raise KeyboardInterrupt
+        return found
+
+    with monkeypatch.context() as patch:
+        patch.setattr(simulation, "_with_round", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            ended(tmp_path / "r")
+    assert (tmp_path / "r" / CHECKPOINT).exists()
+    assert ended(tmp_path / "r", resume=True) == whole
+
+
+def test_a_log_that_cannot_be_made_loses_no_round(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = ended(tmp_path / "whole")
+
+    def broken(frame: object) -> bytes:
+        message = "run logs need pyarrow"
+        raise ValueError(message)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(simulation, "to_parquet", broken)
+        with pytest.raises(ValueError, match="need pyarrow"):
+            ended(tmp_path / "r")
+    rest = DriftingEngine()
+    assert ended(tmp_path / "r", rest, resume=True) == whole
+    assert not rest.trained
+
+
+def test_processes_that_do_not_begin_alike_are_told(tmp_path: Path) -> None:
+    """One resumes, the other does not see the run's folder: both say so before a client is trained."""
+    with pytest.raises(RuntimeError):
+        ended(tmp_path / "r", DriftingEngine((-1, 3)))
+    barrier, box = threading.Barrier(2), [np.zeros(0)] * 2
+    told: list[str] = []
+
+    def one(rank: int) -> None:
+        engine = DriftingEngine()
+        run = tmp_path / ("r", "elsewhere")[rank]
+        with pytest.raises(ValueError, match="not the same in all processes") as error:
+            list(simulate(setting_of(), engine, run, ranks=Fellow(rank, barrier, box), resume=True))
+        told.append(f"{error.value} {engine.trained}")
+
+    threads = [threading.Thread(target=one, args=(rank,)) for rank in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert len(told) == 2
+    assert all(line.endswith(" 0") for line in told)
 
 
 def test_a_finished_run_is_not_run_again(tmp_path: Path) -> None:
@@ -135,6 +204,15 @@ def test_damaged_checkpoints_are_told(tmp_path_factory: pytest.TempPathFactory, 
         assert str(run) in str(error)
     else:
         assert found.server.round_number == 2
+
+
+def test_a_checkpoint_without_settings(tmp_path: Path) -> None:
+    ended(tmp_path / "r")
+    with np.load(tmp_path / "r" / CHECKPOINT, allow_pickle=False) as found:
+        arrays = dict(found) | {"identity": np.frombuffer(b"[]", dtype=np.uint8)}
+    np.savez(tmp_path / "r" / CHECKPOINT, **arrays)
+    with pytest.raises(ValueError, match="names no settings"):
+        ended(tmp_path / "r", resume=True)
 
 
 def test_a_checkpoint_of_another_model(tmp_path: Path) -> None:
