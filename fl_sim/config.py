@@ -1,8 +1,10 @@
 """The settings of a run: everything its result depends on, and nothing else."""
 
+import stat
 import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
+from pathlib import Path
 from typing import Any, Literal
 
 from fl_sim.data.catalog import NAMES
@@ -16,6 +18,7 @@ from profiler.native.rules import ROUNDINGS, Rounding
 Partitioning = Literal["natural", "writer", "dirichlet", "shards", "iid"]
 PARTITIONINGS: tuple[Partitioning, ...] = ("natural", "writer", "dirichlet", "shards", "iid")
 
+_MOST_BYTES = 1 << 20  # of a configuration file
 # What a run may be asked for; far beyond any that ends.
 _MOST = {"rounds": 10**6, "clients": 10**7, "cohort": 10**6, "epochs": 10**4, "batch_size": 65536, "every": 10**6}
 
@@ -117,6 +120,19 @@ def read_config(raw: bytes, name: str) -> dict[str, Any]:
             raise ValueError(message)
         settings[key] = _typed(name, key, known[key].default, value)
     return settings
+
+
+def read_config_file(path: Path) -> dict[str, Any]:
+    """Return the settings of a TOML file, as ``read_config`` does.
+
+    Raises FileNotFoundError where there is none, ValueError for what is no regular file of at most 1 MiB.
+    """
+    about = path.stat()
+    if not stat.S_ISREG(about.st_mode) or about.st_size > _MOST_BYTES:
+        message = f"{printable(path, 200)}: must be a regular file of at most {_MOST_BYTES >> 20} MiB"
+        raise ValueError(message)
+    with path.open("rb") as file:
+        return read_config(file.read(_MOST_BYTES), str(path))
 
 
 def to_toml(config: Config) -> str:

@@ -12,6 +12,7 @@ from fl_sim.partition import Partition, by_owner, dirichlet, iid, shards
 from fl_sim.streams import Purpose, rounding_seed, stream
 from fl_sim.task import LocalTask, local_task
 from fl_sim.trainer import Trainer
+from profiler.native.model import largest_batch
 
 _MODEL_OF = {
     "digits": "digits",
@@ -76,6 +77,7 @@ def make_setting(
     if config.bias and trainer.precision == "int8":
         message = "bias must be false for a method that trains in INT8: its layers have none"
         raise ValueError(message)
+    _check_batches(config, method, model, len(dataset.test))
     partition = partition or _partition(config, dataset)
     without = np.flatnonzero(partition.sizes == 0)
     if len(without):
@@ -93,6 +95,21 @@ def _model(config: Config, dataset: Dataset) -> Model:
         message = f"model must be given for the data set {dataset.name}"
         raise ValueError(message)
     return find_model(name, dataset.classes, bias=config.bias)
+
+
+def _check_batches(config: Config, method: Method, model: Model, test_images: int) -> None:
+    """Raise ValueError for batches whose integer sums may not fit in 32 bits: to train, and to judge what is sent."""
+    if type(model) is not Model or model.bias or method.downlink.format != "int8":
+        return
+    most = largest_batch(model.layers, "int8")
+    judged = min(config.evaluation_batch, test_images)
+    asked = {"batch_size": config.batch_size if method.precision == "int8" else 0, "evaluation_batch": judged}
+    for name, batch in asked.items():
+        if batch > most:
+            message = f"{name} must be at most {most} for {model.name} in int8 (got {batch})"
+            if not most:
+                message = f"model {model.name} has too many inputs in a layer to be trained or judged in int8"
+            raise ValueError(message)
 
 
 def _partition(config: Config, dataset: Dataset) -> Partition:

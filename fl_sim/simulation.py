@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from fl_sim.checkpoint import CHECKPOINT, Checkpoint, read_checkpoint, write_checkpoint
-from fl_sim.config import Config, read_config, to_toml
+from fl_sim.config import Config, read_config_file, to_toml
 from fl_sim.engine import Engine
 from fl_sim.ranks import Alone, Ranks
 from fl_sim.run import Round, rounds
@@ -30,7 +30,6 @@ CONFIG, MANIFEST, WEIGHTS = "config.toml", "manifest.json", "weights.npz"
 # A checkpoint costs its time again and again: at most this share of a run, and none more often than this.
 _SHARE_OF_CHECKPOINTS = 0.02
 _LEAST_S = 2.0
-_MOST_CONFIG_BYTES = 1 << 20
 _NAN = float("nan")
 
 
@@ -48,10 +47,15 @@ def begin(run: Path, config: Config) -> None:
 
     Raises FileExistsError if it holds a run: that one is resumed, not begun again.
     """
+    check_vacant(run)
+    write_file(run / CONFIG, to_toml(config).encode())
+
+
+def check_vacant(run: Path) -> None:
+    """Raise FileExistsError if a directory holds a run."""
     if (run / CONFIG).exists() or (run / CHECKPOINT).exists():
         message = f"{printable(run, 200)} holds a run already; go on with --resume, or choose another --out"
         raise FileExistsError(message)
-    write_file(run / CONFIG, to_toml(config).encode())
 
 
 def begun_config(run: Path) -> Config:
@@ -60,10 +64,7 @@ def begun_config(run: Path) -> Config:
     if not path.is_file():
         message = f"{printable(run, 200)} holds no run to resume: {CONFIG} is missing; begin one without --resume"
         raise FileNotFoundError(message)
-    if path.stat().st_size > _MOST_CONFIG_BYTES:
-        message = f"{printable(path, 200)}: larger than {_MOST_CONFIG_BYTES >> 20} MiB; this is no configuration"
-        raise ValueError(message)
-    return Config(**read_config(path.read_bytes(), str(path)))
+    return Config(**read_config_file(path))
 
 
 def simulate(

@@ -1,11 +1,13 @@
 """``fedjoule train``: federated training of real models, in FP32 or in integers, with its log."""
 
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from profiler.names import printable
 from reports.commands.options import folder
 
 if TYPE_CHECKING:
@@ -94,7 +96,7 @@ def train(
     from fl_sim.engine import Place, open_engine
     from fl_sim.ranks import open_ranks
     from fl_sim.run import work_of
-    from fl_sim.simulation import begin, simulate
+    from fl_sim.simulation import begin, check_vacant, simulate
     from reports.training.progress import accuracies, follow
 
     given = {name: value for name, value in options.items() if value is not None}
@@ -102,9 +104,11 @@ def train(
     run = out or Path("runs") / f"{config.method}-{config.dataset}-{config.seed}"
     ranks = open_ranks()
     try:
+        if not ranks.rank and not resume:
+            check_vacant(run)
         setting = _setting(config, data_dir)
         name = _engine(setting, engine, torch_device)
-        place = Place(_workers(name, workers, ranks.count), torch_device, product)
+        place = Place(_workers(name, workers), torch_device, product)
         with_it = open_engine(name, work_of(setting), place)
         try:
             if ranks.rank:
@@ -118,7 +122,7 @@ def train(
             try:
                 last = follow(progress, sys.stderr.isatty())
             except KeyboardInterrupt:
-                click.echo(f"fedjoule: stopped; go on with: fedjoule train --resume --out {run}", err=True)
+                click.echo(f"fedjoule: stopped; go on with: {_resumed(run, data_dir, options['rounds'])}", err=True)
                 raise
             finally:
                 progress.close()
@@ -126,17 +130,25 @@ def train(
             with_it.close()
     finally:
         ranks.close()
-    click.echo(f"{accuracies(last)} after {config.rounds} rounds; the run is in {run}")
+    click.echo(f"{accuracies(last)} after {config.rounds} rounds; the run is in {printable(run, 300)}")
+
+
+def _resumed(run: Path, data_dir: Path | None, rounds: int | None) -> str:
+    """Return the command that goes on with a run: with what the run itself does not keep until it has ended."""
+    words = ["fedjoule", "train", "--resume", "--out", str(run)]
+    words += [] if data_dir is None else ["--data-dir", str(data_dir)]
+    words += [] if rounds is None else ["--rounds", str(rounds)]
+    return printable(shlex.join(words), 1000)
 
 
 def _config(file: Path | None, given: dict[str, Any], out: Path | None, resume: bool) -> "Config":
     """Return the settings of a file with those of the options over them; of a resumed run, its own."""
     from dataclasses import replace
 
-    from fl_sim.config import Config, read_config
+    from fl_sim.config import Config, read_config_file
     from fl_sim.simulation import begun_config
 
-    settings = read_config(file.read_bytes(), str(file)) if file else {}
+    settings = read_config_file(file) if file else {}
     if not resume:
         return Config(**settings | given)
     if out is None:
@@ -185,12 +197,14 @@ def _build() -> None:
         built_library(tell=tell)
 
 
-def _workers(engine: str, asked: int | None, ranks: int) -> int:
+def _workers(engine: str, asked: int | None) -> int:
+    """Return the threads to work with: as many as are asked for, or as there are cores for each process here."""
     if asked is not None or engine != "native":
         return asked or 1
     import os
 
-    return max(1, len(os.sched_getaffinity(0)) // ranks) if hasattr(os, "sched_getaffinity") else 1
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, cores // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
 
 
 def _about(setting: "Setting", engine: str, workers: int, ranks: int) -> str:

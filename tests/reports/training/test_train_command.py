@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from reports.commands.train import _resumed
 from tests.conftest import Run
 
 COMMAND = Path(sys.executable).with_name("fedjoule")
@@ -109,6 +110,8 @@ def test_processes_of_torchrun_make_the_same_files(fedjoule: Run, tmp_path: Path
         (["--bias"], "bias must be false"),
         (["--method", "qfedavg", "--server-momentum", "0.9"], "server_momentum needs a method that accumulates"),
         (["--partition", "writer"], "digits has no natural clients"),
+        (["--batch-size", "2081"], "batch_size must be at most 2080 for digits in int8"),
+        (["--config", "/dev/zero"], "/dev/zero: must be a regular file"),
         (["--resume"], "--resume needs the run's --out"),
         (["--engine", "eager", "--workers", "2"], "workers must be 1"),
         (["--method", "floatfl", "--momentum", "0.9", "--engine", "native"], "momentum"),
@@ -124,6 +127,20 @@ def test_what_cannot_be_is_one_line(fedjoule: Run, tmp_path: Path, options: list
     assert "Traceback" not in done.stderr
     last = [line for line in done.stderr.splitlines() if line.startswith("fedjoule: ")]
     assert len(last) == 1
+
+
+def test_a_directory_that_holds_a_run_is_told_before_data_are_looked_for(fedjoule: Run, tmp_path: Path) -> None:
+    fedjoule("train", *SHORT, "--out", str(tmp_path / "r"))
+    again = fedjoule("train", "--dataset", "femnist", "--data-dir", str(tmp_path), "--out", str(tmp_path / "r"))
+    assert again.returncode == 2
+    assert "holds a run already" in again.stderr
+
+
+def test_how_to_go_on_names_what_the_run_does_not_keep() -> None:
+    assert _resumed(Path("my runs/x"), Path("data"), 500) == (
+        "fedjoule train --resume --out 'my runs/x' --data-dir data --rounds 500"
+    )
+    assert _resumed(Path("x\x1b[2J"), None, None) == "fedjoule train --resume --out 'x?[2J'"
 
 
 def test_a_directory_that_holds_a_run(fedjoule: Run, tmp_path: Path) -> None:
