@@ -34,6 +34,7 @@ bench: $(VENV)/.dev ## benchmarks, as ratios against a peer in the same run
 	$(BIN)/python benchmarks/wire.py
 	$(BIN)/python benchmarks/eager.py
 	$(BIN)/python benchmarks/int8_torch.py
+	$(BIN)/python benchmarks/simulator.py
 
 peers: $(VENV)/.dev ## our training engine beside pfl, Flower and FedJAX, each in an environment of its own (3 GB)
 	$(BIN)/python benchmarks/peers/run.py

@@ -10,7 +10,7 @@ from fl_sim.codec import Memory, Message, decode, encode
 from fl_sim.model import Floats
 from fl_sim.setting import Setting
 from fl_sim.streams import Purpose, stream
-from fl_sim.weights import LARGEST, FloatWeights, IntWeights, Weights, layer_exponents, quantized, scales
+from fl_sim.weights import LARGEST, FloatWeights, IntWeights, Weights, layer_exponents, quantized
 
 Values = npt.NDArray[np.float64]
 
@@ -83,9 +83,11 @@ def next_server(setting: Setting, server: Server, reference: Weights, mean: Valu
 
 def reference_values(setting: Setting, reference: Weights) -> Values:
     """Return a reference in float64; exact."""
+    values = reference.values.astype(np.float64)
     if isinstance(reference, IntWeights):
-        return reference.values * scales(setting.model, reference.exponents)
-    return reference.values.astype(np.float64)
+        for part, e in zip(setting.model.split(values), reference.exponents, strict=True):
+            part *= 2.0**e
+    return values
 
 
 def deployed(setting: Setting, server: Server) -> IntWeights | None:
@@ -101,11 +103,14 @@ def grid_shares(setting: Setting, server: Server, after: Server, reference: Weig
     """Return how much of a round survives on the grid; ``server`` before the round, ``after`` behind it."""
     if not (setting.method.fixed_exponents and isinstance(reference, IntWeights)):
         return GridShares()
-    half = scales(setting.model, reference.exponents) / 2
-    now = quantized(setting.model, after.weights, after.exponents).values
-    before = quantized(setting.model, server.weights, server.exponents).values
+    model, above = setting.model, 0
+    change = np.abs(mean - reference_values(setting, reference))
+    for part, e in zip(model.split(change), reference.exponents, strict=True):
+        above += int(np.count_nonzero(part >= 2.0**e / 2))
+    now = quantized(model, after.weights, after.exponents).values
+    before = quantized(model, server.weights, server.exponents).values
     return GridShares(
-        above_half_lsb=float(np.mean(np.abs(mean - reference.values * (2 * half)) >= half)),
-        changed=float(np.mean(now != before)),
-        saturated=float(np.mean(np.abs(now) == LARGEST)),
+        above_half_lsb=above / len(now),
+        changed=np.count_nonzero(now != before) / len(now),
+        saturated=np.count_nonzero(np.abs(now) == LARGEST) / len(now),
     )

@@ -74,15 +74,15 @@ def add(sums: Sums, weights: Weights, samples: int, unit: Unit) -> None:
     if unit.exponents is not None:
         message = f"weights must be mantissas of the exponents {unit.exponents} that were sent out (got floats)"
         raise ValueError(message)
+    most, kernels = 2.0**_LARGEST_LOG2, _kernels()
+    if kernels is not None and kernels.add_fp32(sums, weights.values, unit.scale, samples, most):
+        return
     low, high = weights.values.min(), weights.values.max()
-    if not (low > -(2.0**_LARGEST_LOG2) and high < 2.0**_LARGEST_LOG2):
+    if not (low > -most and high < most):
         rule = f"weights must be finite and within +-8192 (got {low} to {high})"
         message = f"{rule}: training diverged; lower learning_rate"
         raise ArithmeticError(message)
-    if (kernels := _kernels()) is not None:
-        kernels.add_fp32(sums, weights.values, unit.scale, samples)
-    else:
-        add_fp32(sums, weights.values, unit.scale, samples)
+    add_fp32(sums, weights.values, unit.scale, samples)
 
 
 def mean(sums: Sums, samples: int, unit: Unit, model: Model) -> Means:

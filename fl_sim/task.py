@@ -1,6 +1,7 @@
 """What a client does in a round: which samples in which order, and what came of it."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -76,7 +77,14 @@ def local_task(
         message = f"{rule} (got {count} of client {client}, {epochs} and {batch_size})"
         raise ValueError(message)
     order = samples[np.concatenate([rng.permutation(count) for _ in range(epochs)])]
+    return LocalTask(client, round_number, order, _bounds(count, epochs, batch_size), rounding_seed)
+
+
+@lru_cache(maxsize=256)
+def _bounds(count: int, epochs: int, batch_size: int) -> Indices:
+    """Return where batches begin and end, read-only: clients with as many samples share them."""
     starts = np.arange(0, count, batch_size)
     ends = np.minimum(starts + batch_size, count) + count * np.arange(epochs)[:, None]
     bounds = np.concatenate([[0], ends.reshape(-1)]).astype(np.int32)
-    return LocalTask(client, round_number, order, bounds, rounding_seed)
+    bounds.flags.writeable = False
+    return bounds

@@ -29,10 +29,13 @@ class Call(Generic[Result]):
 
 
 class Crew(Generic[BenchKind]):
-    """``workers`` threads; benches are made by them, the first time that they have work. Must be closed."""
+    """``workers`` threads; benches are made by them, the first time that they have work. Must be closed.
 
-    def __init__(self, workers: int, make_bench: Callable[[], BenchKind]) -> None:
-        self.workers = workers
+    At most ``ahead`` results wait for whoever takes them, or two for each thread: they take memory.
+    """
+
+    def __init__(self, workers: int, make_bench: Callable[[], BenchKind], ahead: int = 0) -> None:
+        self.workers, self.ahead = workers, max(ahead, 2 * workers)
         self._make_bench = make_bench
         self._waiting: SimpleQueue[Callable[[BenchKind], None] | None] = SimpleQueue()
         self._threads: list[threading.Thread] = []
@@ -41,7 +44,7 @@ class Crew(Generic[BenchKind]):
     def do(
         self, jobs: Sequence[Callable[[BenchKind], Result]], end: Callable[[], None]
     ) -> Generator[tuple[int, Result]]:
-        """Give (place in ``jobs``, result) as jobs end. Results wait for whoever takes them: few jobs are ahead of it.
+        """Give (place in ``jobs``, result) as jobs end.
 
         Raises what a job raises. ``end`` is called when no more results are wanted: all are done, one has failed, or
         whoever took them has left; jobs at work then should end soon.
@@ -52,7 +55,7 @@ class Crew(Generic[BenchKind]):
         self._begin()
         call, places = Call[Result](), count()
         try:
-            for _ in jobs[: 2 * self.workers]:
+            for _ in jobs[: self.ahead]:
                 self._hand_out(call, jobs, next(places))
             for _ in jobs:
                 place, result = call.done.get()

@@ -22,6 +22,7 @@ from profiler.native.samples import Outcome, Samples, Stop
 Precision = Literal["fp32", "int8"]
 
 _MOST_WORKERS = 1024
+_WAITING_BYTES = 1 << 26  # of clients' weights that may wait to be added up
 _BATCHES_AT_ONCE = 4  # of test images that a thread judges in one call
 
 
@@ -36,7 +37,8 @@ class NativeEngine:
         _check(work, place)
         self.work = work
         self._feeds: dict[tuple[str, Precision], Samples] = {}
-        self._crew = Crew(place.workers, partial(_Bench, work))
+        ahead = _WAITING_BYTES // (work.model.parameters * (4 if isinstance(work.trainer, Fp32) else 1))
+        self._crew = Crew(place.workers, partial(_Bench, work), ahead)
         _network(work, _precision(work), work.batch_size).close()  # a wrong model or build is said now
 
     def train(self, start: Weights, tasks: Sequence[LocalTask]) -> Iterator[tuple[int, LocalResult]]:
@@ -98,11 +100,19 @@ class _Bench:
     def __init__(self, work: Work) -> None:
         self._work = work
         self._trainer: Network | None = None
+        self._call: Stop | None = None
         self._judges: dict[Precision, tuple[Network, Weights]] = {}
 
-    def trainer(self) -> Network:
+    def trainer(self, start: Weights, call: Stop) -> Network:
+        """Return the network that trains, with these weights; all clients of a call start alike and find them kept."""
         if self._trainer is None:
             self._trainer = _network(self._work, _precision(self._work), self._work.batch_size)
+        if self._call is call:
+            self._trainer.recall()
+        else:
+            _set(self._trainer, start)
+            self._trainer.keep()
+            self._call = call
         return self._trainer
 
     def judge(self, weights: Weights) -> Network:
@@ -123,8 +133,7 @@ class _Bench:
 
 
 def _train(bench: _Bench, *, work: Work, feed: Samples, start: Weights, task: LocalTask, stop: Stop) -> LocalResult:
-    network, trainer = bench.trainer(), work.trainer
-    _set(network, start)
+    network, trainer = bench.trainer(start, stop), work.trainer
     if isinstance(trainer, Fp32):
         rate = trainer.learning_rate.at(task.round_number)
         found = network.train_client_fp32(feed, task.indices, task.bounds, rate, stop=stop)

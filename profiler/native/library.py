@@ -20,7 +20,7 @@ PRECISIONS: Final = ("fp32", "int8")
 PATHS: Final = ("scalar", "avx2", "avx512", "vnni", "neon", "dotprod", "i8mm")
 BEST: Final = -1
 
-_API_VERSION = 2
+_API_VERSION = 3
 _ERROR_BYTES = 512
 
 
@@ -118,6 +118,8 @@ _FUNCTIONS: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "fj_get_all_fp32": (None, (_AT, _AT)),
     "fj_set_all_int8": (None, (_AT, _AT, _AT)),
     "fj_get_all_int8": (None, (_AT, _AT, _AT)),
+    "fj_keep_weights": (_INT, (_AT,)),
+    "fj_recall_weights": (None, (_AT,)),
     "fj_init_weights": (None, (_AT, ctypes.c_uint64)),
     "fj_checksum": (ctypes.c_uint64, (_AT,)),
     "fj_forward_fp32": (None, (_AT, _AT, _INT, _AT)),
@@ -127,7 +129,7 @@ _FUNCTIONS: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "fj_train_batches": (_INT, _MANY),
     "fj_judge_batches": (_INT, _MANY),
     "fj_add_int8": (None, (_AT, _AT, ctypes.c_int64, ctypes.c_size_t)),
-    "fj_add_fp32": (_INT, (_AT, _AT, ctypes.c_double, ctypes.c_int64, ctypes.c_size_t)),
+    "fj_add_fp32": (_INT, (_AT, _AT, ctypes.c_double, ctypes.c_double, ctypes.c_int64, ctypes.c_size_t)),
     "fj_get_gradient_int8": (None, (_AT, _INT, _AT)),
     "fj_get_shifts_int8": (CShifts, (_AT, _INT)),
     "fj_get_loss_gradient_int8": (None, (_AT, _INT, _AT)),

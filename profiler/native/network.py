@@ -288,6 +288,18 @@ class Network:
             at = (ctypes.c_int32 * len(self.layers))(*exponents)
             self._calls.fj_set_all_int8(self._open(), mantissas.ctypes.data, at)
 
+    def keep(self) -> None:
+        """Keep a copy of the present weights in the network: ``recall`` brings them back, as often as wanted."""
+        with self._lock:
+            if self._calls.fj_keep_weights(self._open()):
+                message = "the weights could not be kept in memory a second time"
+                raise MemoryError(message)
+
+    def recall(self) -> None:
+        """Bring back the weights that were kept; without any it does nothing. Quicker than setting them."""
+        with self._lock:
+            self._calls.fj_recall_weights(self._open())
+
     def init(self, seed: int) -> None:
         """Set all weights to Xavier uniform numbers of a seed, biases to zero."""
         check_range("seed", seed, *_WORD)

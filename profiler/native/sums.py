@@ -10,7 +10,6 @@ from profiler.native.library import library
 
 Sums = npt.NDArray[np.int64]
 
-LIMIT = 2.0**52
 _MOST_WEIGHT = 2**31 - 1
 
 
@@ -20,16 +19,17 @@ def add_int8(sums: Sums, values: npt.NDArray[np.int8], weight: int) -> None:
     library().calls.fj_add_int8(sums.ctypes.data, values.ctypes.data, weight, values.size)
 
 
-def add_fp32(sums: Sums, values: npt.NDArray[np.float32], scale: float, weight: int) -> bool:
+def add_fp32(sums: Sums, values: npt.NDArray[np.float32], scale: float, weight: int, limit: float = math.inf) -> bool:
     """Do ``sums += weight * rint(values * scale)``, ties to even, for a ``scale`` that is a power of two.
 
-    Returns False, and leaves the sums as they were, if a value is not finite or value * scale is 2^52 or more.
+    Returns False, and leaves the sums as they were, if a value is not finite, reaches +-``limit``, or value * scale
+    reaches +-2^52.
     """
     _check(sums, values, FLOAT32, weight)
     if not (0 < scale < math.inf and math.frexp(scale)[0] == 0.5):
         message = f"scale: must be a power of two (got {scale})"
         raise ValueError(message)
-    said = library().calls.fj_add_fp32(sums.ctypes.data, values.ctypes.data, scale, weight, values.size)
+    said = library().calls.fj_add_fp32(sums.ctypes.data, values.ctypes.data, scale, limit, weight, values.size)
     return bool(said == 0)
 
 

@@ -78,27 +78,6 @@ static void fetch(const fj_network *network, const fj_batches *of, int64_t batch
             __builtin_prefetch(of->pixels + (size_t)of->order[i] * bytes + byte);
 }
 
-/* As integers: a comparison of floats that may be no numbers is not made into vectors. */
-static int all_finite(const float *values, size_t count) {
-    uint32_t largest = 0;
-    for (size_t i = 0; i < count; i++) {
-        uint32_t bits;
-        memcpy(&bits, values + i, sizeof bits);
-        bits &= 0x7fffffffu;
-        largest = bits > largest ? bits : largest;
-    }
-    return largest < 0x7f800000u;
-}
-
-/* ReLU hides what is no number: a loss alone does not tell. */
-static int weights_finite(const fj_network *network) {
-    for (int layer = 0; layer < network->model.layers; layer++) {
-        fj_float_get(network->in_float, layer, network->weights);
-        if (!all_finite(network->weights, fj_values_of(network, layer))) return 0;
-    }
-    return 1;
-}
-
 static int step_of(fj_network *network, int exponent, int images, const fj_step *step, int trains, float *loss) {
     const int32_t *labels = labels_room(network);
     if (network->precision == FJ_INT8)
@@ -130,7 +109,8 @@ static fj_end run(fj_network *network, const fj_batches *of, const fj_step *step
 fj_end fj_train_batches(fj_network *network, const fj_batches *batches, const fj_step *step, fj_outcome *outcome) {
     fj_end end = run(network, batches, step, 1, outcome);
     if (end != FJ_DONE) return end;
-    if (network->precision == FJ_FP32) return weights_finite(network) ? FJ_DONE : FJ_NOT_FINITE;
+    /* ReLU hides what is no number: a loss alone does not tell. */
+    if (network->precision == FJ_FP32) return fj_float_finite(network->in_float) ? FJ_DONE : FJ_NOT_FINITE;
     outcome->saturated = fj_int8_saturated(network->in_int8);
     return FJ_DONE;
 }

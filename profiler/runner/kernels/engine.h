@@ -10,7 +10,7 @@ typedef struct {
     void *at;
     size_t bytes;
 } fj_region;
-#define FJ_MOST_REGIONS 3
+#define FJ_MOST_REGIONS 4
 
 typedef struct fj_float_engine fj_float_engine;
 typedef struct fj_int8_engine fj_int8_engine;
@@ -20,6 +20,7 @@ fj_float_engine *fj_float_new(const fj_model *model, int batch, fj_path path, fj
 void fj_float_free(fj_float_engine *engine);
 void fj_float_set(fj_float_engine *engine, int layer, const float *weights);
 void fj_float_get(const fj_float_engine *engine, int layer, float *weights);
+int fj_float_finite(const fj_float_engine *engine); /* whether all weights and biases are */
 /* Every piece in which a layer's weights lie, in the engine's own order; returns how many. */
 int fj_float_regions(fj_float_engine *engine, int layer, fj_region *regions);
 /* Logits stay the engine's own, [batch, classes]. */

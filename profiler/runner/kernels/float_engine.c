@@ -81,6 +81,13 @@ void fj_float_get(const fj_float_engine *engine, int layer, float *weights) {
     else fj_float_layer_get(&engine->layer[layer], weights);
 }
 
+int fj_float_finite(const fj_float_engine *engine) {
+    if (engine->slow) return fj_scalar_finite(engine->slow);
+    for (int i = 0; i < engine->layers; i++)
+        if (!fj_float_layer_finite(&engine->layer[i])) return 0;
+    return 1;
+}
+
 int fj_float_regions(fj_float_engine *engine, int layer, fj_region *regions) {
     if (engine->slow) return fj_scalar_regions(engine->slow, layer, regions);
     return fj_float_layer_regions(&engine->layer[layer], regions);

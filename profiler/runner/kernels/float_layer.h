@@ -107,6 +107,7 @@ size_t fj_float_layer_scratch(const fj_float_layer *at); /* floats that each thr
 void fj_float_layer_set(fj_float_layer *at, const float *weights);
 int fj_float_layer_regions(fj_float_layer *at, fj_region *regions);
 void fj_float_layer_get(const fj_float_layer *at, float *weights);
+int fj_float_layer_finite(const fj_float_layer *at); /* whether all weights and biases are */
 float *fj_float_array(size_t count); /* zeros, aligned to 64 bytes, with slack; NULL if memory is short */
 
 static inline int fj_blocks(int channels, int width) {

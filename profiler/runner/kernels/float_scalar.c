@@ -1,5 +1,6 @@
 #include "float_scalar.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -100,6 +101,16 @@ void fj_scalar_get(const fj_float_scalar *engine, int layer, float *weights) {
     const Layer *at = &engine->layer[layer];
     memcpy(weights, at->weights, at->shape.weights * sizeof *weights);
     if (at->bias) memcpy(weights + at->shape.weights, at->bias, (size_t)at->shape.out_c * sizeof *weights);
+}
+
+int fj_scalar_finite(const fj_float_scalar *engine) {
+    for (const Layer *at = engine->layer; at < engine->layer + engine->layers; at++) {
+        for (size_t i = 0; i < at->shape.weights; i++)
+            if (!isfinite(at->weights[i])) return 0;
+        for (int o = 0; at->bias && o < at->shape.out_c; o++)
+            if (!isfinite(at->bias[o])) return 0;
+    }
+    return 1;
 }
 
 /* Calls for every product of an image: the output's place, the weight's and the input's. */

@@ -12,6 +12,7 @@ void fj_scalar_set(fj_float_scalar *engine, int layer, const float *weights);
 void fj_scalar_get(const fj_float_scalar *engine, int layer, float *weights);
 int fj_scalar_regions(fj_float_scalar *engine, int layer, fj_region *regions);
 const float *fj_scalar_forward(fj_float_scalar *engine, const float *input, int batch);
+int fj_scalar_finite(const fj_float_scalar *engine);
 int fj_scalar_judge(fj_float_scalar *engine, const float *input, const int32_t *labels, int batch, float *loss);
 int fj_scalar_train(fj_float_scalar *engine, const float *input, const int32_t *labels, int batch, float learning_rate,
                     float *loss);

@@ -62,6 +62,28 @@ void fj_float_layer_set(fj_float_layer *at, const float *weights) {
     if (at->learns_bias) memcpy(at->bias, weights + at->shape.weights, (size_t)at->shape.out_c * sizeof *weights);
 }
 
+/* One more in the exponent of what is not finite reaches the sign. */
+static uint32_t wrong_of(const float *values, size_t count, size_t apart) {
+    uint32_t wrong = 0;
+    for (size_t i = 0; i < count; i++) {
+        uint32_t bits;
+        memcpy(&bits, values + i * apart, sizeof bits);
+        wrong |= (bits & 0x7fffffffu) + 0x00800000u;
+    }
+    return wrong;
+}
+
+int fj_float_layer_finite(const fj_float_layer *at) {
+    Pieces piece = at->by_row ? in_rows : at->shape.kind == FJ_FC ? in_columns : in_blocks;
+    uint32_t wrong = wrong_of(at->bias, (size_t)at->shape.out_c, 1);
+    for (int o = 0; o < at->shape.out_c; o++) {
+        Piece from = piece(at, o, 0);
+        for (size_t number = 1; from.count > 0; from = piece(at, o, number++))
+            wrong |= from.apart == 1 ? wrong_of(from.at, from.count, 1) : wrong_of(from.at, from.count, from.apart);
+    }
+    return wrong < 0x80000000u;
+}
+
 void fj_float_layer_get(const fj_float_layer *at, float *weights) {
     get_pieces(at, at->by_row ? in_rows : at->shape.kind == FJ_FC ? in_columns : in_blocks, weights);
     if (at->learns_bias) memcpy(weights + at->shape.weights, at->bias, (size_t)at->shape.out_c * sizeof *weights);

@@ -61,7 +61,8 @@ int fj_int8_regions(fj_int8_engine *engine, int layer, fj_region *regions) {
     regions[0] = (fj_region){of->weights, of->rows * of->columns};
     regions[1] = (fj_region){of->start, (size_t)(of->kernel + 1) * of->columns * sizeof *of->start};
     regions[2] = (fj_region){&of->is_begun, sizeof of->is_begun};
-    return 3;
+    regions[3] = (fj_region){&of->exponent, sizeof of->exponent};
+    return 4;
 }
 
 int64_t fj_int8_saturated(const fj_int8_engine *engine) {

@@ -43,9 +43,13 @@ static void add_int8_wide(int64_t *sums, const int8_t *values, int64_t weight, s
 static void add_fp32_wide(int64_t *sums, const float *values, double scale, int64_t weight, size_t count) {
     add_fp32(sums, values, scale, weight, count);
 }
+static uint32_t largest_bits_wide(const float *values, size_t count) {
+    return largest_bits(values, count);
+}
 FJ_TARGET_POP
 #else
 #define add_int8_wide add_int8
+#define largest_bits_wide largest_bits
 #define add_fp32_wide add_fp32
 #endif
 
@@ -54,12 +58,13 @@ void fj_add_int8(int64_t *sums, const int8_t *values, int64_t weight, size_t cou
     else add_int8(sums, values, weight, count);
 }
 
-int fj_add_fp32(int64_t *sums, const float *values, double scale, int64_t weight, size_t count) {
-    uint32_t bits = largest_bits(values, count);
+int fj_add_fp32(int64_t *sums, const float *values, double scale, double limit, int64_t weight, size_t count) {
+    int wide = fj_path_works(FJ_AVX512);
+    uint32_t bits = wide ? largest_bits_wide(values, count) : largest_bits(values, count);
     float largest;
     memcpy(&largest, &bits, sizeof largest);
-    if (bits >= 0x7f800000u || (double)largest * scale >= 4503599627370496.0) return -1;
-    if (fj_path_works(FJ_AVX512)) add_fp32_wide(sums, values, scale, weight, count);
+    if (bits >= 0x7f800000u || (double)largest >= limit || (double)largest * scale >= 4503599627370496.0) return -1;
+    if (wide) add_fp32_wide(sums, values, scale, weight, count);
     else add_fp32(sums, values, scale, weight, count);
     return 0;
 }

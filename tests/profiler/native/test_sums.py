@@ -50,6 +50,16 @@ def test_what_is_too_large_leaves_the_sums(value: float) -> None:
         assert (sums == np.arange(40)).all()
 
 
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_limit_is_not_reached(sign: int) -> None:
+    values, sums = np.zeros(40, dtype=np.float32), np.zeros(40, dtype=np.int64)
+    values[17] = sign * np.nextafter(np.float32(8192), np.float32(0))
+    assert add_fp32(sums, values, 2.0**38, 1, limit=8192.0)
+    values[17] = sign * 8192
+    assert not add_fp32(sums, values, 2.0**38, 1, limit=8192.0)
+    assert add_fp32(sums, values, 2.0**38, 1)
+
+
 def test_wrong_arguments() -> None:
     sums, x, m = np.zeros(3, dtype=np.int64), np.zeros(3, dtype=np.float32), np.zeros(3, dtype=np.int8)
     frozen = np.zeros(3, dtype=np.int64)

@@ -147,6 +147,38 @@ def test_all_weights_in_one_vector(model: str, bias: bool, seed: int) -> None:
             assert (whole.weights_int8(0)[0].ravel() == mantissas[: layers[0][0].size]).all()
 
 
+@pytest.mark.parametrize("precision", ["fp32", "int8"])
+@pytest.mark.parametrize("path", library().paths())
+def test_weights_are_kept_and_recalled(precision: Any, path: str) -> None:
+    """INT8 exponents are kept too, and the training that follows is the same."""
+    rng = np.random.default_rng(9)
+    with opened("6x6x2:conv4k3p1,pool,fc9,fc5", precision, path) as network:
+        samples = samples_for(network, rng)
+        order, bounds = schedule(rng, [5, 5, 2])
+
+        def train() -> int:
+            if precision == "int8":
+                network.train_client_int8(samples, order, bounds)
+            else:
+                network.train_client_fp32(samples, order, bounds, 0.1)
+            return network.checksum()
+
+        network.recall()
+        begun = network.checksum()
+        network.keep()
+        first = train()
+        assert first != begun
+        for _ in range(2):
+            network.recall()
+            assert network.checksum() == begun
+            assert train() == first
+        network.init(4)
+        network.recall()
+        assert network.checksum() == begun, "exponents, too"
+        network.keep()
+        assert train() == first
+
+
 def test_what_is_refused() -> None:
     rng = np.random.default_rng(1)
     with opened(MODEL, "fp32") as network, opened(MODEL, "int8") as whole:
