@@ -114,7 +114,8 @@ def converged(of: Curve, rule: Rule) -> Converged:
         s(r) = mean of the last ``window`` evaluations up to round r
         round = the first r with s(r) >= max s - margin
 
-    The curve is still rising if its best s lies within the last ``window`` evaluations. Raises ValueError for fewer
+    The curve is still rising if its best s lies within the last ``window`` evaluations, and where there is only one s,
+    which nothing can be compared with. Raises ValueError for fewer
     evaluations than the window has.
     """
     smooth = smoothed(of, rule.window)
@@ -126,7 +127,7 @@ def converged(of: Curve, rule: Rule) -> Converged:
         best=float(values[best]),
         best_round=int(smooth.rounds[best]),
         final=float(values[-1]),
-        rising=best > 0 and best >= len(values) - rule.window,
+        rising=len(values) == 1 or (best > 0 and best >= len(values) - rule.window),
         gain_points=_gain_points(smooth),
     )
 

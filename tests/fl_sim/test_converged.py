@@ -61,6 +61,12 @@ def test_a_flat_curve_has_converged_once_the_window_is_full(
     assert (found.round, found.best_round, found.rising) == (window, window, False)
 
 
+@given(values=st.lists(st.floats(0, 1), min_size=1, max_size=20))
+def test_a_single_window_has_not_shown_that_anything_converged(values: list[float]) -> None:
+    found = converged(curve_of(values), Rule(len(values)))
+    assert (found.round, found.rising) == (len(values), True)
+
+
 @given(values=accuracies, shift=st.integers(-50, 50), window=st.integers(1, 5))
 def test_the_round_depends_on_differences_alone(values: list[float], shift: int, window: int) -> None:
     values = values * 5
