@@ -66,6 +66,9 @@ class Config:
         for name, known in (("dataset", NAMES), ("model", MODELS)):
             own = {fold(each): each for each in known}.get(fold(getattr(self, name)))
             object.__setattr__(self, name, own or getattr(self, name))
+        for name in _SCHEDULES:  # from Python they may be numbers; the file of the run has texts
+            value = getattr(self, name)
+            object.__setattr__(self, name, str(value) if isinstance(value, (int, float)) else value)
         for name in ("rounds", "cohort", "epochs", "batch_size", "shards_per_client", "evaluate_every"):
             _check_whole(name, getattr(self, name), 1)
         _check_whole("evaluation_batch", self.evaluation_batch, 1)
@@ -88,6 +91,9 @@ class Config:
     def trainer(self) -> Trainer:
         """Return how a client trains. Raises ValueError naming a bad schedule."""
         rate = read_schedule(self.learning_rate, "learning_rate")
+        if min(rate.values) < 0:
+            message = f"learning_rate must be 0 or more (got {rate})"
+            raise ValueError(message)
         conv, fc = (self._mu(name) for name in ("mu_conv", "mu_fc"))
         if self.found_method().precision == "fp32":
             return Fp32(rate, self.momentum, self.weight_decay)
@@ -116,7 +122,8 @@ def read_config(raw: bytes, name: str) -> dict[str, Any]:
     known = {field.name: field for field in fields(Config)}
     for key, value in settings.items():
         if key not in known:
-            message = f"{printable(name, 200)}: {printable(key, 40)!r} is no setting; {did_you_mean(key, known)}"
+            advice = f"give it as --{key.replace('_', '-')}" if key in _OPTIONS else did_you_mean(key, known)
+            message = f"{printable(name, 200)}: {printable(key, 40)!r} is no setting; {advice}"
             raise ValueError(message)
         settings[key] = _typed(name, key, known[key].default, value)
     return settings
@@ -152,12 +159,15 @@ def _typed(name: str, key: str, default: object, value: object) -> object:
     wanted: Any = float if default is None else type(default)
     numbers = (int, float) if wanted is float else (str, int, float) if key in _SCHEDULES else (wanted,)
     if not isinstance(value, numbers) or (isinstance(value, bool) and wanted is not bool):
-        message = f"{printable(name, 200)}: {key} must be a {wanted.__name__} (got {printable(repr(value), 60)})"
+        message = f"{printable(name, 200)}: {key} must be {_TYPES[wanted]} (got {printable(repr(value), 60)})"
         raise ValueError(message)
     return wanted(value)
 
 
 _SCHEDULES = ("learning_rate", "mu", "mu_conv", "mu_fc")
+_TYPES: dict[type, str] = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
+# Where and how a run is trained is no part of its result, so a configuration does not hold it.
+_OPTIONS = ("data_dir", "out", "engine", "workers", "torch_device", "product")
 
 
 def _literal(value: object) -> str:

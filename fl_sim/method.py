@@ -101,6 +101,7 @@ def find_method(name: str, among: Mapping[str, Method] = METHODS) -> Method:
     by_fold = {fold(known): method for known, method in among.items()}
     method = by_fold.get(fold(name))
     if method is None:
-        message = f"method {printable(name)!r} is unknown; {did_you_mean(name, among)}"
+        meant = "FedAvg in floats is floatfl" if fold(name) == fold("FedAvg") else did_you_mean(name, among)
+        message = f"method {printable(name)!r} is unknown; {meant}"
         raise ValueError(message)
     return method

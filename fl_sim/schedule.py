@@ -34,7 +34,7 @@ def read_schedule(text: str | float, field: str, *, whole: bool = False) -> Sche
     that is not finite or at 1e30 or more, and with ``whole`` for one that is no whole number.
     """
     kind = "a whole number, or whole numbers" if whole else "a number, or numbers"
-    rule = f"{field} must be {kind} with the round they begin in such as '3 2@100 1@167'"
+    rule = f"{field} must be {kind} with the rounds they begin in, each later than the last, such as '3 2@100 1@167'"
     fault = f"{rule} (got {printable(text, 60)!r})"
     words = str(text).split()
     if not 1 <= len(words) <= _MOST_STEPS:

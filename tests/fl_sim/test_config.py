@@ -17,6 +17,12 @@ def test_spellings_are_one_configuration() -> None:
     assert Config(**read_config(to_toml(spelled).encode(), "a")) == spelled
 
 
+def test_a_schedule_given_as_a_number_is_kept_as_the_text_that_its_file_has() -> None:
+    config = Config(mu=3, learning_rate=0.05)  # type: ignore[arg-type]
+    assert config == Config(mu="3", learning_rate="0.05")
+    assert Config(**read_config(to_toml(config).encode(), "a")) == config
+
+
 def test_a_spelling_is_no_path() -> None:
     assert Path(Config(method="../../q fed/avg").method).name == "qfedavg"
 
