@@ -1,10 +1,11 @@
 """A crew: threads that do jobs, each at a bench of its own."""
 
+import atexit
 import threading
 from collections.abc import Callable, Generator, Sequence
 from itertools import count
 from queue import SimpleQueue
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 Result = TypeVar("Result")
 
@@ -21,11 +22,21 @@ BenchKind = TypeVar("BenchKind", bound=Bench)
 
 
 class Call(Generic[Result]):
-    """Jobs that were asked for together; those that wait are left out once it is over."""
+    """Jobs that were asked for together; those that wait are left out once it is over. ``end`` is then called once."""
 
-    def __init__(self) -> None:
+    def __init__(self, end: Callable[[], None]) -> None:
         self.done: SimpleQueue[tuple[int, Result | BaseException]] = SimpleQueue()
         self.over = False
+        self._end = end
+
+    def close(self, error: BaseException | None = None) -> None:
+        """Want no more results; whoever still waits for one gets ``error``."""
+        if self.over:
+            return
+        self.over = True
+        self._end()
+        if error is not None:
+            self.done.put((-1, error))
 
 
 class Crew(Generic[BenchKind]):
@@ -39,6 +50,7 @@ class Crew(Generic[BenchKind]):
         self._make_bench = make_bench
         self._waiting: SimpleQueue[Callable[[BenchKind], None] | None] = SimpleQueue()
         self._threads: list[threading.Thread] = []
+        self._calls: list[Call[Any]] = []
         self._closed = False
 
     def do(
@@ -50,10 +62,10 @@ class Crew(Generic[BenchKind]):
         whoever took them has left; jobs at work then should end soon.
         """
         if self._closed:
-            message = "the engine is closed; open a new one"
-            raise ValueError(message)
+            raise _closed()
         self._begin()
-        call, places = Call[Result](), count()
+        call, places = Call[Result](end), count()
+        self._calls.append(call)
         try:
             for _ in jobs[: self.ahead]:
                 self._hand_out(call, jobs, next(places))
@@ -65,8 +77,8 @@ class Crew(Generic[BenchKind]):
                     self._hand_out(call, jobs, following)
                 yield place, result
         finally:
-            call.over = True
-            end()
+            call.close()
+            self._calls.remove(call)
 
     def _hand_out(self, call: Call[Result], jobs: Sequence[Callable[[BenchKind], Result]], place: int) -> None:
         if place >= len(jobs):
@@ -84,6 +96,8 @@ class Crew(Generic[BenchKind]):
         self._waiting.put(do)
 
     def _begin(self) -> None:
+        if not self._threads:
+            atexit.register(self.close)  # before the interpreter takes away what the threads work with
         for number in range(len(self._threads), self.workers):
             thread = threading.Thread(target=self._work, name=f"fedjoule-{number}", daemon=True)
             self._threads.append(thread)
@@ -98,10 +112,17 @@ class Crew(Generic[BenchKind]):
             bench.close()
 
     def close(self) -> None:
-        """End the threads when their jobs end; a second time does nothing."""
+        """End all work and the threads; a second time does nothing. Whoever still takes results gets a ValueError."""
         self._closed = True
+        for call in self._calls:
+            call.close(_closed())
         for _ in self._threads:
             self._waiting.put(None)
         for thread in self._threads:
             thread.join()
         self._threads.clear()
+        atexit.unregister(self.close)
+
+
+def _closed() -> ValueError:
+    return ValueError("the engine is closed; open a new one")

@@ -1,0 +1,111 @@
+"""The crew: results as they end, each thread at its own bench, and an end to all work from anywhere."""
+
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from contextlib import closing
+
+import pytest
+
+from fl_sim.engines.crew import Crew
+
+Job = Callable[["Bench"], int]
+
+
+class Bench:
+    made: list["Bench"] = []  # noqa: RUF012
+
+    def __init__(self) -> None:
+        self.thread, self.closed = threading.get_ident(), False
+        Bench.made.append(self)
+
+    def close(self) -> None:
+        assert threading.get_ident() == self.thread
+        self.closed = True
+
+
+@pytest.fixture(autouse=True)
+def no_benches() -> None:
+    Bench.made.clear()
+
+
+def nothing() -> None:
+    pass
+
+
+@pytest.mark.parametrize(("workers", "ahead"), [(1, 0), (3, 0), (3, 100)])
+def test_every_job_is_done_once(workers: int, ahead: int) -> None:
+    def job(bench: Bench, number: int) -> int:
+        assert bench.thread == threading.get_ident()
+        return number * number
+
+    with closing(Crew(workers, Bench, ahead)) as crew:
+        for count in (0, 1, 7, 50):
+            jobs: list[Job] = [lambda bench, number=number: job(bench, number) for number in range(count)]  # type: ignore[misc]
+            assert sorted(crew.do(jobs, nothing)) == [(number, number * number) for number in range(count)]
+        assert len(Bench.made) <= workers
+    assert all(bench.closed for bench in Bench.made)
+    with pytest.raises(ValueError, match="the engine is closed"):
+        next(crew.do([lambda _: 1], nothing))
+    crew.close()
+
+
+def test_few_results_wait_for_whoever_takes_them() -> None:
+    done: list[int] = []
+    with closing(Crew(2, Bench)) as crew:
+        results = crew.do([lambda _, i=i: done.append(i) or i for i in range(40)], nothing)  # type: ignore[misc]
+        next(results)
+        time.sleep(0.05)
+        assert len(done) <= 5, "two for each thread, and the one that was taken"
+        assert len(list(results)) == 39
+
+
+def test_an_error_ends_the_call_and_nothing_else() -> None:
+    ended: list[int] = []
+
+    def fails(_: Bench) -> int:
+        message = "no memory"
+        raise MemoryError(message)
+
+    with closing(Crew(2, Bench)) as crew:
+        jobs: list[Job] = [lambda _: 1, fails, *[lambda _: 2] * 50]
+        with pytest.raises(MemoryError, match="no memory"):
+            list(crew.do(jobs, lambda: ended.append(1)))
+        assert ended == [1]
+        assert [result for _, result in crew.do([lambda _: 3] * 4, nothing)] == [3] * 4
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_closed_while_results_are_awaited(workers: int) -> None:
+    stop = threading.Event()
+
+    def job(_: Bench) -> int:
+        stop.wait(60)
+        return 1
+
+    crew = Crew(workers, Bench, 100)
+    results = crew.do([lambda _: 0, *[job] * 30], stop.set)
+    assert next(results) == (0, 0)
+    crew.close()
+    with pytest.raises(ValueError, match="the engine is closed"):
+        list(results)
+    assert all(bench.closed for bench in Bench.made)
+
+
+def test_a_crew_that_was_never_closed_ends_with_the_program() -> None:
+    program = """
+import time
+from fl_sim.engines.crew import Crew
+class Bench:
+    def close(self): print("closed")
+stopped = []
+def job(bench):
+    while not stopped: time.sleep(0.001)
+    return 1
+results = Crew(2, Bench).do([lambda bench: 0, *[job] * 9], lambda: stopped.append(1))
+print(next(results))
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
+    assert (done.stdout.count("(0, 0)"), done.stdout.count("closed"), done.stderr) == (1, 2, "")
