@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from fl_sim.checkpoint import CHECKPOINT, Checkpoint, read_checkpoint, write_checkpoint
+from fl_sim.checkpoint import CHECKPOINT, Checkpoint, check_room, read_checkpoint, write_checkpoint
 from fl_sim.config import Config, read_config_file, to_toml
 from fl_sim.engine import Engine
 from fl_sim.ranks import Alone, Ranks
@@ -114,6 +114,8 @@ def identity_of(setting: Setting) -> dict[str, Any]:
 
 def _start(setting: Setting, run: Path, resume: bool) -> Checkpoint:
     aggregator_of(setting)  # says what does not fit before anything is trained
+    if setting.method.uplink.error_feedback:
+        check_room(setting.partition.clients, setting.model.parameters)
     fresh = Checkpoint(first_server(setting), [], [], identity_of(setting))
     if not resume:
         return fresh

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fl_sim import simulation
-from fl_sim.checkpoint import CHECKPOINT, Checkpoint, read_checkpoint
+from fl_sim.checkpoint import CHECKPOINT, Checkpoint, check_room, read_checkpoint
 from fl_sim.config import Config, read_config
 from fl_sim.run import Round
 from fl_sim.runlog import CLIENTS, ROUNDS, ClientRow, RoundRow, read_log
@@ -204,6 +204,12 @@ def test_damaged_checkpoints_are_told(tmp_path_factory: pytest.TempPathFactory, 
         assert str(run) in str(error)
     else:
         assert found.server.round_number == 2
+
+
+def test_memories_that_no_checkpoint_holds_are_refused_before_training() -> None:
+    check_room(192, 456_500)
+    with pytest.raises(ValueError, match=r"100 clients .* are 5\.9 GB, at most 4\.3 GB"):
+        check_room(100, 14_715_584)
 
 
 def test_a_checkpoint_without_settings(tmp_path: Path) -> None:
