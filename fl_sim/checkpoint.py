@@ -43,8 +43,9 @@ def check_room(clients: int, parameters: int) -> None:
     """Raise ValueError if the memories of all clients would make a checkpoint that is not read again."""
     if (needed := 4 * clients * parameters) > _MOST_BYTES // 2:
         message = (
-            f"the memories of {clients:,} clients of a model of {parameters:,} weights are {needed / 1e9:.1f} GB, at most "
-            f"{_MOST_BYTES / 2e9:.1f} GB are kept; take fewer clients, a smaller model, or a method without error feedback"
+            f"the memories of {clients:,} clients of a model of {parameters:,} weights are {needed / 1e9:.1f} GB, "
+            f"at most {_MOST_BYTES / 2e9:.1f} GB are kept; take fewer clients, a smaller model, or a method without "
+            "error feedback"
         )
         raise ValueError(message)
 
