@@ -1,7 +1,7 @@
 """The pictures of training runs: one panel under the other, every line named at its end."""
 
+import textwrap
 from collections.abc import Mapping
-from typing import Any, Literal
 
 import matplotlib as mpl
 import numpy as np
@@ -10,29 +10,20 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from reports.figures import SETTINGS, rendered
-from reports.training.curves import LAST
-from reports.training.endings import Ending, name_endings
+from reports.training.axes import XAxis as XAxis  # of picture's signature
+from reports.training.axes import bytes_unit, label_accuracy, label_shares, label_x
+from reports.training.endings import Ending, Mark, names_height_in, write_names
 from reports.training.figures import CHANGED, EFFECTIVE, FigureData
+from reports.training.notes import names, notes
+from reports.training.strokes import COLOURS, MARKERS, dashes, shades
 
-XAxis = Literal["round", "bytes"]
-
-# Okabe and Ito's colours, which people with any colour vision tell apart; the paper's four methods first.
-_COLOURS: Mapping[str, str] = {
-    "floatfl": "#000000",
-    "quanfl": "#e69f00",
-    "qfedavg": "#d55e00",
-    "qfedupdate": "#0072b2",
-    "qfedupdate_momentum": "#009e73",
-    "qfedavg_sr": "#cc79a7",
-    "quanfl_ef": "#56b4e9",
-    "quanfl_signsgd": "#8c6d1f",
-}
-_DASHES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (1.5, 1.2)), (0, (6, 1.5, 1.5, 1.5)))  # of one method's lines
-_MARKERS: Mapping[str, str] = dict(zip(_COLOURS, "osv^DPX*", strict=True))
-_WIDTH_IN, _PANEL_IN, _AROUND_IN = 6.4, 2.3, 0.65  # text of 7 points is read at 500 pixels
-_WIDE = 30  # largest to smallest share, from which powers of ten are ticks enough
+# At 5.4 inches the smallest letters, of 7 points, are still read where a page shows the picture 500 pixels wide.
+_WIDTH_IN, _DPI, _PANEL_IN = 5.4, 180, 2.3
+_AROUND_IN, _TITLE_LINE_IN, _NOTE_LINE_IN, _HEAD_IN = 0.6, 0.13, 0.12, 0.35
+_TITLE_LETTERS, _NOTE_LETTERS = 84, 100  # of a line across the figure
 _MOST_POINTS = 1000  # of a drawn line; its CSV has them all
-_BYTES = ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB"))
+_CROWD = 4  # lines, from which on they are drawn thinner and their bands paler
+_BAND = 0.18  # opacity of one band; many share it, so that lines stay in sight through them
 
 
 def picture(data: FigureData, x: XAxis, caption: str) -> tuple[bytes, bytes]:
@@ -45,110 +36,105 @@ def draw(data: FigureData, x: XAxis, caption: str) -> Figure:
     """Return a figure with a panel for each ``panel`` of the rows; over ``x`` where points stand over rounds.
 
     Lines are means over seeds, bands and bars their spread. Open circles are the artifact's, diamonds the paper's.
+    Below stand ``caption`` and what the short labels of the axes leave out.
     """
-    panels = [rows for _, rows in data.rows.groupby("panel", sort=False)]
-    figure = Figure(figsize=(_WIDTH_IN, 1), dpi=150, layout="constrained")
+    rows = data.rows.assign(name=names(data.rows))
+    panels = [panel for _, panel in rows.groupby("panel", sort=False)]
+    figure = Figure(figsize=(_WIDTH_IN, 1), dpi=_DPI, layout="constrained")
     axes = figure.subplots(len(panels), 1, squeeze=False)[:, 0]
-    heights_in = []
-    for axis, rows in zip(axes, panels, strict=True):
-        axis.set_title(str(rows["panel"].iloc[0]), loc="left", fontsize=8)
+    heights_in, around_in = [], 0.0
+    starts_pct: list[float] = []
+    cut = False
+    for axis, panel in zip(axes, panels, strict=True):
+        title = textwrap.wrap(str(panel["panel"].iloc[0]), _TITLE_LETTERS)
+        axis.set_title("\n".join(title), loc="left", fontsize=8)
         axis.spines[["top", "right"]].set_visible(False)
-        if (rows["axis"] == "cohort").any():
-            endings = _over_cohort(axis, rows)
-        elif rows["quantity"].isin([EFFECTIVE, CHANGED]).any():
-            endings = _shares(axis, rows, x)
+        if panel["quantity"].isin([EFFECTIVE, CHANGED]).any():
+            endings, marks = _shares(axis, panel, x)
         else:
-            endings = _accuracy(axis, rows, x)
-        heights_in.append(max(_PANEL_IN, sum(ending.height_in for ending in endings)))
-        name_endings(axis, endings, heights_in[-1])
-    figure.set_figheight(sum(heights_in) + _AROUND_IN * len(panels) + 0.6)
+            over_cohort = (panel["axis"] == "cohort").any()
+            shown = panel if over_cohort else _in_sight(panel, x)
+            label_accuracy(axis, shown, "final accuracy (%)" if over_cohort else "accuracy (%)")
+            endings, marks = _over_cohort(axis, shown) if over_cohort else _accuracy(axis, shown, x)
+            starts_pct.append(axis.get_ylim()[0])
+            cut = cut or bool((shown[["mean_pct", "low_pct"]] < starts_pct[-1]).any(axis=None))
+        heights_in.append(max(_PANEL_IN, names_height_in(endings, marks)))
+        around_in += _AROUND_IN + _TITLE_LINE_IN * len(title)
+        write_names(axis, endings, marks, heights_in[-1])
+    told = " ".join(caption.split())
+    more = [note for note in notes(rows, starts_pct, cut) if note not in told]
+    below = textwrap.wrap(" ".join([told, *more]).strip(), _NOTE_LETTERS)
+    figure.set_figheight(sum(heights_in) + around_in + _HEAD_IN + _NOTE_LINE_IN * len(below))
     axes[0].get_gridspec().set_height_ratios(heights_in)
     figure.suptitle(f"Figure {data.number} of the paper, from our runs: {data.title}", fontsize=9, x=0.01, ha="left")
-    figure.supxlabel(caption, fontsize=6.5, x=0.01, ha="left", color="#444444")
+    figure.supxlabel("\n".join(below), fontsize=7, x=0.01, ha="left", color="#444444")
     return figure
 
 
-def _accuracy(axis: Axes, rows: pd.DataFrame, x: XAxis) -> list[Ending]:
+def _in_sight(panel: pd.DataFrame, x: XAxis) -> pd.DataFrame:
+    """Return the rows without the artifact's points that cannot be drawn: beyond our rounds, or over bytes."""
+    last = panel.loc[panel["source"] == "ours", "round"].max() if x == "round" else -1.0  # others log no bytes
+    return panel[(panel["source"] != "artifact") | (panel["round"] <= last)]
+
+
+def _accuracy(axis: Axes, rows: pd.DataFrame, x: XAxis) -> tuple[list[Ending], list[Mark]]:
     ours = rows[rows["source"] == "ours"]
-    last = _label_x(axis, ours, x)
-    endings = _curves(axis, ours, x, 1.5)
-    if x == "round":  # others log rounds, not bytes
-        for line, points in rows[rows["source"] == "artifact"].groupby("line", sort=False):
-            shown = points[points["round"] <= last]
-            colour = _COLOURS[str(points["method"].iloc[0])]
-            axis.plot(shown["round"], shown["mean_pct"], "o", mfc="white", mec=colour, ms=3.8, zorder=4)
-            if len(shown):
-                endings.append(Ending(str(line), float(shown["mean_pct"].iloc[-1]), colour, "o"))
-    # Printed without a round: at the right edge, beside each other because they are often a point apart.
+    last = label_x(axis, ours, x)
+    endings, marks = _curves(axis, ours, x, 1.5 if ours["line"].nunique() <= _CROWD else 1.1), []
+    for name, points in rows[rows["source"] == "artifact"].groupby("name", sort=False):
+        colour = COLOURS[str(points["method"].iloc[0])]
+        axis.plot(points["round"], points["mean_pct"], "o", mfc="white", mec=colour, ms=3.8, zorder=4, clip_on=False)
+        marks.append(Mark(str(name), colour, "o"))
+    # Printed without a round: near the right edge, beside each other because they are often a point apart, and not on
+    # it, where the last circle may be.
     for place, row in enumerate(rows[rows["source"] == "paper"].to_dict("records")):
-        colour, value = _COLOURS[row["method"]], float(row["mean_pct"])
-        axis.plot(
-            [last * (1 - 0.018 * place)],
-            [value],
-            "D",
-            color=colour,
-            ms=4,
-            mec="white",
-            mew=0.5,
-            clip_on=False,
-            zorder=5,
-        )
-        endings.append(Ending(f"{row['line']}: {value:g}", value, colour, "D"))
-    axis.set_ylabel(f"accuracy on all test data (%)\n{_judged(ours)}")
-    top = max(float(rows[["mean_pct", "high_pct"]].max().max()), 1.0)
-    axis.set_ylim(0, min(top * 1.06, 101))
-    return endings
+        colour, value = COLOURS[row["method"]], float(row["mean_pct"])
+        at = last * (1 - 0.025 * (place + 1))
+        axis.plot([at], [value], "D", color=colour, ms=4, mec="white", mew=0.5, clip_on=False, zorder=5)
+        marks.append(Mark(f"{row['name']}: {value:g}", colour, "D"))
+    return endings, marks
 
 
-def _shares(axis: Axes, rows: pd.DataFrame, x: XAxis) -> list[Ending]:
-    _label_x(axis, rows, x)
-    axis.set_yscale("log")
-    colours = _sequence(rows)
-    effective = rows[rows["quantity"] == EFFECTIVE]
+def _shares(axis: Axes, rows: pd.DataFrame, x: XAxis) -> tuple[list[Ending], list[Mark]]:
+    label_x(axis, rows, x)
+    label_shares(axis, rows["mean_pct"])
+    colours = shades(rows)
     _curves(axis, rows[rows["quantity"] == CHANGED], x, 0.6, colours, band=False)
-    endings = _curves(axis, effective, x, 1.4, colours)
-    drawn = rows.loc[rows["mean_pct"] > 0, "mean_pct"]
-    if len(drawn):
-        axis.set_ylim(float(drawn.min()) / 1.5, float(drawn.max()) * 1.5)
-    _name_ticks(axis, narrow=len(drawn) > 0 and float(drawn.max() / drawn.min()) < _WIDE)
-    axis.set_ylabel("share of all weights (%)")
-    return endings
+    return _curves(axis, rows[rows["quantity"] == EFFECTIVE], x, 1.4, colours), []
 
 
-def _name_ticks(axis: Axes, narrow: bool) -> None:
-    """Write plain numbers on a logarithmic axis, between powers of ten too where few of those are in sight."""
-    axis.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
-    between = ("2", "5") if narrow else ()
-    axis.yaxis.set_minor_formatter(lambda value, _: f"{value:g}" if f"{value:e}".startswith(between) else "")
-
-
-def _over_cohort(axis: Axes, rows: pd.DataFrame) -> list[Ending]:
+def _over_cohort(axis: Axes, rows: pd.DataFrame) -> tuple[list[Ending], list[Mark]]:
     ours = rows[rows["source"] == "ours"]
-    endings, dashes = [], _dashes(ours)
+    endings, marks, dash_of = [], [], dashes(ours)
     for line, points in ours.groupby("line", sort=False):
         method = str(points["method"].iloc[0])
-        colour, dash = _COLOURS[method], dashes[str(line)]
-        spread = [points["mean_pct"] - points["low_pct"], points["high_pct"] - points["mean_pct"]]
-        bars = None if points["low_pct"].isna().all() else np.nan_to_num(np.array(spread))
-        axis.errorbar(
-            points["cohort"], points["mean_pct"], bars, color=colour, ls=dash, marker=_MARKERS[method], ms=4, lw=1.4,
-            capsize=2.5, elinewidth=1,
-        )  # fmt: skip
-        endings.append(Ending(_named(str(line), points, ours), float(points["mean_pct"].iloc[-1]), colour))
+        colour, dash = COLOURS[method], dash_of[str(line)]
+        axis.plot(points["cohort"], points["mean_pct"], color=colour, ls=dash, lw=1.4, marker=MARKERS[method], ms=4)
+        if points["low_pct"].notna().any():
+            spread = [points["mean_pct"] - points["low_pct"], points["high_pct"] - points["mean_pct"]]
+            axis.errorbar(
+                points["cohort"], points["mean_pct"], np.nan_to_num(np.array(spread)), fmt="none", ecolor=colour,
+                alpha=0.7, capsize=2.5, elinewidth=0.9, zorder=1.5,
+            )  # fmt: skip
+        end = float(points["mean_pct"].iloc[-1])
+        endings.append(Ending(str(points["name"].iloc[0]), end, colour, dash))
     _gap(axis, ours)
-    for line, points in rows[rows["source"] == "paper"].groupby("line", sort=False):
-        colour = _COLOURS[str(points["method"].iloc[0])]
+    for name, points in rows[rows["source"] == "paper"].groupby("name", sort=False):
+        colour = COLOURS[str(points["method"].iloc[0])]
         axis.plot(points["cohort"], points["mean_pct"], "D", color=colour, ms=5, mec="white", mew=0.6, zorder=4)
         values = "\u00a0to\u00a0".join(f"{value:g}" for value in points["mean_pct"])
-        endings.append(Ending(f"{line}: {values}", float(points["mean_pct"].iloc[-1]), colour, "D"))
+        marks.append(Mark(f"{name}: {values}", colour, "D"))
     axis.set_xscale("log")
     cohorts = sorted(set(rows["cohort"].dropna()))
     axis.set_xticks(cohorts, [f"{cohort:g}" for cohort in cohorts])
     axis.minorticks_off()
     axis.set_xlabel("clients of a round, K")
-    axis.set_ylabel(f"final accuracy (%), mean of the\nlast {LAST} evaluations; {_judged(ours)}")
-    axis.set_ylim(0, min(max(float(rows[["mean_pct", "high_pct"]].max().max()) * 1.06, 1.0), 101))
-    return endings
+    right = axis.get_xlim()[1]
+    for last, ending in zip(ours.groupby("line", sort=False)["cohort"].max(), endings, strict=True):
+        if last < cohorts[-1]:  # from a line that ends early to its name
+            axis.plot([last, right], [ending.value] * 2, color=ending.colour, ls=":", lw=0.7)
+    axis.set_xlim(right=right)
+    return endings, marks
 
 
 def _gap(axis: Axes, ours: pd.DataFrame) -> None:
@@ -163,66 +149,25 @@ def _gap(axis: Axes, ours: pd.DataFrame) -> None:
 def _curves(
     axis: Axes, rows: pd.DataFrame, x: XAxis, width: float, colours: Mapping[str, str] | None = None, band: bool = True
 ) -> list[Ending]:
-    """Draw every line with its band; return what stands at their ends."""
-    endings, dashes = [], _dashes(rows)
+    """Draw every line, above all bands; return what stands at their ends."""
+    endings, dash_of = [], dashes(rows)
+    opacity = _BAND * min(_CROWD / max(rows["line"].nunique(), 1), 1)
     for line, points in rows.groupby("line", sort=False):
         method = str(points["method"].iloc[0])
-        dash = dashes[str(line)] if colours is None else "-"
-        colour = _COLOURS[method] if colours is None else colours[str(line)]
+        dash = dash_of[str(line)] if colours is None else "-"
+        colour = COLOURS[method] if colours is None else colours[str(line)]
         shown = points[(points["mean_pct"] > 0) | (axis.get_yscale() != "log")]
         shown = shown.iloc[:: max(len(shown) // _MOST_POINTS, 1)]
         if not len(shown):
             continue
-        place = shown[x] / (_unit(rows)[0] if x == "bytes" else 1)
+        place = shown[x] / (bytes_unit(rows)[0] if x == "bytes" else 1)
         axis.plot(place, shown["mean_pct"], color=colour, ls=dash, lw=width)
         if band and shown["low_pct"].notna().any():
             low = shown["low_pct"].where((shown["low_pct"] > 0) | (axis.get_yscale() != "log"), shown["mean_pct"])
-            axis.fill_between(place, low, shown["high_pct"], color=colour, alpha=0.18, lw=0)
+            axis.fill_between(place, low, shown["high_pct"], color=colour, alpha=opacity, lw=0, zorder=1)
         tail = shown["mean_pct"].tail(max(len(shown) // 20, 1))
         end = float(tail.median())
         if place.iloc[-1] < 0.97 * axis.get_xlim()[1] and band:  # from a line that ends early to its name
             axis.plot([place.iloc[-1], axis.get_xlim()[1]], [end, end], color=colour, ls=":", lw=0.7)
-        endings.append(Ending(_named(str(line), points, rows), end, colour))
+        endings.append(Ending(str(points["name"].iloc[0]), end, colour, dash, width))
     return endings
-
-
-def _named(line: str, points: pd.DataFrame, panel: pd.DataFrame) -> str:
-    """Return a line's name with the model that is judged, where lines differ in it, and its seeds."""
-    judged = f", {points['judged'].iloc[0].upper()}" if panel["judged"].nunique() > 1 else ""
-    seeds = int(points["seeds"].min())
-    return f"{line}{judged} ({seeds}\u00a0seed{'s' * (seeds > 1)})"
-
-
-def _judged(ours: pd.DataFrame) -> str:
-    models = set(ours["judged"])
-    return {("int8",): "of the INT8 model", ("fp32",): "of the FP32 model"}.get(
-        tuple(models), "of the INT8 or FP32 model, as named"
-    )
-
-
-def _sequence(rows: pd.DataFrame) -> dict[str, str]:
-    """Return a colour for each line, from light to dark along the cohort."""
-    lines = list(dict.fromkeys(rows.sort_values("cohort", kind="stable")["line"]))
-    shades = mpl.colormaps["viridis"](np.linspace(0.85, 0.0, len(lines)) if len(lines) > 1 else [0.3])
-    return {line: mpl.colors.to_hex(shade) for line, shade in zip(lines, shades, strict=True)}
-
-
-def _dashes(rows: pd.DataFrame) -> dict[str, Any]:
-    """Return a dash for each line; the lines of one method, which share a colour, differ in it."""
-    firsts = rows.drop_duplicates("line")
-    places = firsts.groupby("method", sort=False).cumcount()
-    return {str(line): _DASHES[place % len(_DASHES)] for line, place in zip(firsts["line"], places, strict=True)}
-
-
-def _unit(rows: pd.DataFrame) -> tuple[float, str]:
-    most = float(rows["bytes"].max())
-    return next(((size, name) for size, name in _BYTES if most >= size), (1.0, "bytes"))
-
-
-def _label_x(axis: Axes, ours: pd.DataFrame, x: XAxis) -> float:
-    """Label the axis, let it end with our last point, and return where that is."""
-    size, unit = _unit(ours) if x == "bytes" else (1.0, "")
-    last = float(ours[x].max()) / size or 1.0
-    axis.set_xlim(0, last)
-    axis.set_xlabel(f"sent by server and clients ({unit})" if unit else "round")
-    return last
