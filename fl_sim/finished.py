@@ -82,6 +82,10 @@ def read_run(path: str | Path) -> FinishedRun:
         message = f"{printable(folder, 200)}: no directory of a run; give one that 'fedjoule train --out' wrote"
         raise FileNotFoundError(message)
     config = _config(folder / CONFIG)
+    if not (folder / MANIFEST).exists():
+        message = f"{printable(folder, 200)}: this run has not ended, {MANIFEST} is missing; "
+        message += "go on with 'fedjoule train --resume', or leave it out"
+        raise FileNotFoundError(message)
     manifest = _manifest(folder / MANIFEST)
     rounds = _log(folder, ROUNDS, RoundRow)
     clients = _log(folder, CLIENTS, ClientRow)

@@ -129,7 +129,7 @@ def _parquet() -> Any:
     try:
         import pyarrow.parquet as pq
     except ImportError as error:
-        message = "run logs need pyarrow: pip install 'fedjoule[train]'"
+        message = "run logs need pyarrow: pip install 'fedjoule[simulate]'"
         raise ValueError(message) from error
     return pq
 

@@ -158,10 +158,13 @@ def _config(file: Path | None, given: dict[str, Any], out: Path | None, resume: 
 
 
 def _setting(config: "Config", data_dir: Path | None) -> "Setting":
+    from fl_sim.server import aggregator_of
     from fl_sim.setting import make_setting
     from reports.training.dataset import dataset_of
 
-    return make_setting(config, dataset_of(config, data_dir))
+    setting = make_setting(config, dataset_of(config, data_dir))
+    aggregator_of(setting)  # refused now, the run's folder is not yet there
+    return setting
 
 
 def _engine(setting: "Setting", asked: str, device: str) -> str:
@@ -172,10 +175,13 @@ def _engine(setting: "Setting", asked: str, device: str) -> str:
     from profiler.native.compiler import CompilerMissing
 
     if importlib.util.find_spec("pyarrow") is None:  # said now, not after hours of training
-        message = "training needs pyarrow, to write its log: pip install 'fedjoule[train]'"
+        message = "training needs pyarrow, to write its log: pip install 'fedjoule[simulate]'"
         raise ValueError(message)
     trainer = setting.trainer
     plain = not isinstance(trainer, Fp32) or not (trainer.momentum or trainer.weight_decay)
+    if asked == "auto" and not plain and importlib.util.find_spec("torch") is None:
+        message = "momentum and weight_decay need torch: pip install 'fedjoule[train]', or leave them out"
+        raise ValueError(message)
     if asked not in ("auto", "native") or (asked == "auto" and not (plain and device == "cpu")):
         return "eager" if asked == "auto" else asked
     try:
@@ -183,7 +189,7 @@ def _engine(setting: "Setting", asked: str, device: str) -> str:
     except CompilerMissing as error:
         if asked == "auto" and importlib.util.find_spec("torch") is not None:
             return "eager"
-        message = "the native engine is built by a compiler, and there is none: pip install 'fedjoule[train]'"
+        message = "the native engine is built by a compiler, and there is none: pip install 'fedjoule[simulate]'"
         raise ValueError(message) from error
     return "native"
 

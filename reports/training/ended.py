@@ -88,7 +88,7 @@ def ended(groups: Sequence[Group], rule: Rule) -> tuple[Ended, ...]:
             try:
                 ends.append(converged(each, rule))
             except ValueError as error:
-                message = f"{run.name}: {error}"
+                message = f"{run.name}: {error}, or leave this run out"
                 raise ValueError(message) from error
         found.append(Ended(group, label, curves, tuple(ends)))
     return tuple(found)

@@ -32,7 +32,8 @@ def _in_lines(progress: Iterable[Progress]) -> RoundRow | None:
         now = time.monotonic()
         if step.row is None or now - told >= _LINE_EVERY_S or step.done == step.rounds:
             told = now
-            click.echo(f"[{step.done}/{step.rounds}] {accuracies(judged) or 'begun'}", err=True)
+            nothing = "not judged yet" if step.done else "begun"
+            click.echo(f"[{step.done}/{step.rounds}] {accuracies(judged) or nothing}", err=True)
     return judged
 
 

@@ -65,6 +65,12 @@ def test_a_missing_file_is_named(name: str, run: Path) -> None:
         read_run(run)
 
 
+def test_a_run_that_has_not_ended_is_told_from_what_is_none(run: Path) -> None:
+    (run / "manifest.json").unlink()
+    with pytest.raises(FileNotFoundError, match=r"has not ended.*train --resume"):
+        read_run(run)
+
+
 @pytest.mark.parametrize("name", ["config.toml", "manifest.json", ROUNDS, CLIENTS])
 @pytest.mark.parametrize("content", [b"", b"\x00\x80PAR1", b"[" * 100_000, b"PAR1" + b"\xff" * 50 + b"PAR1"])
 def test_a_damaged_file_is_named(name: str, content: bytes, run: Path) -> None:
