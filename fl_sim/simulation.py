@@ -78,7 +78,7 @@ def simulate(
     the errors of ``read_checkpoint``.
     """
     ranks = ranks or Alone()
-    state = _start(setting, run, resume)
+    state = _start(setting, run, ranks, resume=resume)
     _check_alike(setting, state, ranks)
     if state.rounds or resume:
         yield Progress(len(state.rounds), setting.config.rounds, state.rounds[-1] if state.rounds else None)
@@ -112,7 +112,7 @@ def identity_of(setting: Setting) -> dict[str, Any]:
     return identity
 
 
-def _start(setting: Setting, run: Path, resume: bool) -> Checkpoint:
+def _start(setting: Setting, run: Path, ranks: Ranks, *, resume: bool) -> Checkpoint:
     aggregator_of(setting)  # says what does not fit before anything is trained
     if setting.method.uplink.error_feedback:
         check_room(setting.partition.clients, setting.model.parameters)
@@ -122,6 +122,8 @@ def _start(setting: Setting, run: Path, resume: bool) -> Checkpoint:
     for aside in run.glob(".fedjoule-*"):  # what a killed process was writing
         shutil.rmtree(aside, ignore_errors=True)
     if not (run / CHECKPOINT).exists():
+        if ranks.rank == 0:  # it begins anew, maybe with other settings: they are what is resumed if it is killed
+            write_file(run / CONFIG, to_toml(setting.config).encode())
         return fresh
     found = read_checkpoint(run, fresh.identity, setting.model.parameters, len(setting.model.layers))
     if found.server.round_number > setting.config.rounds:

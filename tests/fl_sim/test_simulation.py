@@ -169,6 +169,16 @@ def test_other_settings_are_refused_on_resume(tmp_path: Path, change: dict[str, 
     assert (tmp_path / "r" / CHECKPOINT).read_bytes() == before
 
 
+def test_a_run_that_begins_anew_with_other_settings_keeps_them(tmp_path: Path) -> None:
+    """It diverged in its first round, so that there is no checkpoint; lowered, it is killed and goes on without options."""
+    with pytest.raises(ArithmeticError):
+        ended(tmp_path / "r", DriftingEngine((-1, 1), ArithmeticError("diverged")), mu="5")
+    with pytest.raises(RuntimeError):
+        ended(tmp_path / "r", DriftingEngine((-1, 3)), resume=True, mu="2")
+    assert begun_config(tmp_path / "r").mu == "2"
+    assert ended(tmp_path / "r", resume=True, mu="2") == ended(tmp_path / "whole", mu="2")
+
+
 def test_the_log(tmp_path: Path) -> None:
     ended(tmp_path / "r")
     rounds, clients = read_log(tmp_path / "r", ROUNDS, RoundRow), read_log(tmp_path / "r", CLIENTS, ClientRow)
