@@ -170,7 +170,7 @@ def test_other_settings_are_refused_on_resume(tmp_path: Path, change: dict[str, 
 
 
 def test_a_run_that_begins_anew_with_other_settings_keeps_them(tmp_path: Path) -> None:
-    """It diverged in its first round, so that there is no checkpoint; lowered, it is killed and goes on without options."""
+    """It diverged in its first round, without a checkpoint; begun with less and killed, it goes on without options."""
     with pytest.raises(ArithmeticError):
         ended(tmp_path / "r", DriftingEngine((-1, 1), ArithmeticError("diverged")), mu="5")
     with pytest.raises(RuntimeError):
