@@ -2,6 +2,7 @@
 
 from contextlib import closing
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from costmodel.batch import batch_costs
 from fl_sim.config import Config
@@ -20,10 +21,11 @@ TARGET = 0.6
 path = Path(__file__).parent / "my_digits.csv"
 costs = batch_costs({path.name: read_table(path)})
 digits = load("digits")
+runs = TemporaryDirectory()  # a folder of yours keeps them
 
 for method in ("qfedavg", "qfedupdate", "qfedupdate_momentum"):
     config = Config(method=method, clients=50, cohort=20, batch_size=20, rounds=60)
-    setting, folder = make_setting(config, digits), Path("runs") / method
+    setting, folder = make_setting(config, digits), Path(runs.name) / method
     begin(folder, config)
     with closing(open_engine("native", work_of(setting), Place(workers=2))) as engine:
         for _ in simulate(setting, engine, folder):

@@ -101,11 +101,14 @@ def _further_notes(rows: Sequence[Row4], reading: Reading, rounds_from: str | No
         runs = list(dict.fromkeys(row.run for row in rows if row.run is not None))
         sources = ", ".join(dict.fromkeys(printable(run.source) for run in runs if run.source))
         yield f"Rounds: measured in training, from {rounds_from}" + (f" ({sources})." if sources else ".")
+        found = dict.fromkeys(row.workload for row in rows)
         taken = [name for name in ("epochs", "clients_per_round") if any(getattr(run, name) is None for run in runs)]
         yield (
             f"Taken from reading {reading.name}, inferred and not measured: {', '.join([*taken, 'payload bytes'])}."
             " The other reading has others."
         )
+        holds = (f"{each.dataset} {each.clients:,} clients of {each.samples_per_client:g} samples" for each in found)
+        yield f"As in the paper, whoever took part in your training: {', '.join(holds)}."
     if changes.words:
         yield f"Changed: {changes.words}."
     yield from overlap_notes(changes)

@@ -201,6 +201,7 @@ def test_what_a_run_does_not_state_is_named_as_taken_from_the_reading(write: Wri
     taken = [note for note in notes if "inferred and not measured" in note]
     assert len(taken) == 2
     assert all("clients_per_round, payload bytes" in note and "epochs," not in note for note in taken)
+    assert sum(note.endswith("CIFAR-10 100 clients of 500 samples.") for note in notes) == 2
 
 
 def test_a_phone_without_a_row_under_the_given_rounds_is_named(phone: Path, write: Write) -> None:
