@@ -16,7 +16,7 @@ from reports.figures import SETTINGS
 from reports.training.axes import XAxis, accuracy_limits
 from reports.training.curves import How
 from reports.training.draw import draw, picture
-from reports.training.endings import moved_apart, wrapped
+from reports.training.endings import Ending, Mark, moved_apart, names_height_in, wrapped, write_names
 from reports.training.figures import FigureData, figure_data
 from reports.training.groups import Group, grouped
 from reports.training.strokes import COLOURS
@@ -157,6 +157,7 @@ def disorder(figure: Figure) -> list[str]:
     found, page = [], figure.bbox
     for axis in figure.axes:
         boxes = [(text.get_text(), text.get_window_extent()) for text in axis.texts]
+        found += [f"{text.get_text()} is far away" for text in axis.texts if not -0.1 < text.get_position()[1] < 1.02]
         boxes.sort(key=lambda box: box[1].y0)
         found += [f"{one} and {other}" for (one, a), (other, b) in pairwise(boxes) if b.y0 < a.y1 - 1]
         boxes += [("label", axis.yaxis.label.get_window_extent()), ("title", axis._left_title.get_window_extent())]  # type: ignore[attr-defined]
@@ -200,6 +201,23 @@ def test_marks_stand_below_the_names_of_lines_and_no_line_leads_to_them(groups: 
     assert min(text.get_position()[1] for text in lines) > max(text.get_position()[1] for text in marks)
     leaders = [line for line in axis.lines if line.get_transform() == axis.transAxes and len(line.get_xdata()) == 2]  # type: ignore[arg-type]
     assert len(leaders) == 2 * len(lines)  # to the name, and the sample of the line
+
+
+def test_lines_that_end_low_leave_room_for_the_marks_below_them() -> None:
+    endings, marks = [Ending(f"line {n}", 0.0, "k") for n in range(4)], [Mark(f"mark {n}", "k", "o") for n in range(6)]
+    figure = Figure(figsize=(5, 4), layout="constrained")
+    axis = figure.subplots()
+    axis.set_ylabel("y")
+    write_names(axis, endings, marks, max(3.0, names_height_in(endings, marks)))
+    assert disorder(figure) == []
+    assert [text.get_text() for text in sorted(axis.texts, key=lambda text: -text.get_position()[1])][4:] == [
+        mark.text for mark in marks
+    ]
+
+
+def test_a_panel_is_high_enough_for_its_names(groups_of: Groups) -> None:
+    many = [femnist("qfedupdate", 0, 20, 110, mu=f"{mu}", batch_size=5) for mu in range(18)]
+    assert disorder(draw(data_of("5", groups_of(*many)), "round", "")) == []
 
 
 def shown(means: Sequence[float], low: float = float("nan"), source: str = "ours", line: str = "l") -> pd.DataFrame:
