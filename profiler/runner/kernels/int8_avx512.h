@@ -33,30 +33,31 @@ INLINE uint32_t vec_reduce(Vec x) {
 #define SWIFT_UPDATE
 
 typedef struct {
-    Vec whole, half, odd, cut, low; /* counts of bits, and masks of the cut ones and of their lower half */
+    Vec whole, up;       /* counts of bits: all that are cut, and those by which their lower half becomes the upper one */
+    Vec high, low, one;  /* masks of the halves; a one that compilers do not know: they would not add it by a mask */
 } Cuts;
 
 INLINE Cuts cuts_of(int width, int s) {
-    const int half = s / 2, cut = (int)((1u << s) - 1), low = (1 << half) - 1;
+    const int half = s / 2, low = (1 << half) - 1, high = (int)((1u << s) - 1) - low;
+    Vec one = width == 16 ? _mm512_set1_epi16(1) : _mm512_set1_epi32(1);
+    __asm__("" : "+v"(one));
     if (width == 16)
-        return (Cuts){_mm512_set1_epi16((short)s), _mm512_set1_epi16((short)half), _mm512_set1_epi16((short)(s % 2)),
-                      _mm512_set1_epi16((short)cut), _mm512_set1_epi16((short)low)};
-    return (Cuts){_mm512_set1_epi32(s), _mm512_set1_epi32(half), _mm512_set1_epi32(s % 2), _mm512_set1_epi32(cut),
-                  _mm512_set1_epi32(low)};
+        return (Cuts){_mm512_set1_epi16((short)s), _mm512_set1_epi16((short)(half + s % 2)),
+                      _mm512_set1_epi16((short)high), _mm512_set1_epi16((short)low), one};
+    return (Cuts){_mm512_set1_epi32(s), _mm512_set1_epi32(half + s % 2), _mm512_set1_epi32(high), _mm512_set1_epi32(low),
+                  one};
 }
 
 INLINE Vec rounded_32(Vec a, Cuts cuts) {
-    Vec high = _mm512_srlv_epi32(_mm512_and_si512(a, cuts.cut), cuts.half);
-    Vec low = _mm512_sllv_epi32(_mm512_and_si512(a, cuts.low), cuts.odd);
+    Vec high = _mm512_and_si512(a, cuts.high), low = _mm512_sllv_epi32(_mm512_and_si512(a, cuts.low), cuts.up);
     Vec floor = _mm512_srlv_epi32(a, cuts.whole);
-    return _mm512_mask_sub_epi32(floor, _mm512_cmpgt_epu32_mask(high, low), floor, _mm512_set1_epi32(-1));
+    return _mm512_mask_add_epi32(floor, _mm512_cmpgt_epu32_mask(high, low), floor, cuts.one);
 }
 
 INLINE Vec rounded_16(Vec a, Cuts cuts) {
-    Vec high = _mm512_srlv_epi16(_mm512_and_si512(a, cuts.cut), cuts.half);
-    Vec low = _mm512_sllv_epi16(_mm512_and_si512(a, cuts.low), cuts.odd);
+    Vec high = _mm512_and_si512(a, cuts.high), low = _mm512_sllv_epi16(_mm512_and_si512(a, cuts.low), cuts.up);
     Vec floor = _mm512_srlv_epi16(a, cuts.whole);
-    return _mm512_mask_sub_epi16(floor, _mm512_cmpgt_epu16_mask(high, low), floor, _mm512_set1_epi16(-1));
+    return _mm512_mask_add_epi16(floor, _mm512_cmpgt_epu16_mask(high, low), floor, cuts.one);
 }
 
 /* Magnitudes of rows 0 and 1, and 2 and 3, in 16 bits; the signs are those of `bytes`. Packing works within each quarter
@@ -102,9 +103,10 @@ INLINE void update_all(const int bits, const int32_t *gradient, size_t stride, s
     }
 }
 
+/* Above a shift of 16 the halves are not in 16 bits. */
 static void swift_update(const int32_t *gradient, size_t stride, size_t steps, int s, uint32_t largest,
                          int8_t *weights) {
-    if (largest <= 0x7fff) update_all(16, gradient, stride, steps, s, weights);
+    if (largest <= 0x7fff && s <= 16) update_all(16, gradient, stride, steps, s, weights);
     else if (largest <= 0xffff && s <= 16) update_all(17, gradient, stride, steps, s, weights);
     else update_all(32, gradient, stride, steps, s, weights);
 }

@@ -118,8 +118,14 @@ static void use_rows(void *context, int task, int thread) {
     int32_t *made = of->engine->scratch[thread].tile;
     pack_inputs(of, first, end, of->engine->scratch[thread].operand, 4 * length);
     for (size_t tile = 0; tile < layer->columns; tile += columns) {
-        accumulate(of, first, end, tile, thread, made, columns);
-        if (of->how) update(of, first, end, tile, made, columns);
+        if (!of->how) {
+            accumulate(of, first, end, tile, thread, made, columns);
+            continue;
+        }
+        layer->kernels->accumulate_again(of->engine->scratch[thread].operand, 4 * FJ_INT8_ROWS, (int)(end - first),
+                                         of->steps, of->engine->groups + tile * FJ_INT8_GROUPS * 4,
+                                         of->engine->groups_start + tile, made, columns);
+        update(of, first, end, tile, made, columns);
     }
 }
 
@@ -179,7 +185,6 @@ int fj_int8_learn(fj_int8_engine *engine, fj_int8_layer *layer, int batch, int m
     part.how = &how;
     if (at_once) run_rows(&part, use_rows, FJ_INT8_ROWS);
     else run_rows(&part, update_rows, ROWS_OF_UPDATE);
-    fj_int8_largest(engine);
     layer->is_begun = 0;
     return how.shift;
 }

@@ -42,6 +42,9 @@ typedef struct fj_int8_kernels {
      * and there may be several tiles of rows. Adds to what `out` holds unless `fresh`. */
     uint32_t (*accumulate)(const uint8_t *x, size_t x_step, int rows, size_t steps, const int8_t *packed,
                            const int32_t *start, int fresh, int32_t *out, size_t stride);
+    /* The same, fresh, where the largest magnitude is known. */
+    void (*accumulate_again)(const uint8_t *x, size_t x_step, int rows, size_t steps, const int8_t *packed,
+                             const int32_t *start, int32_t *out, size_t stride);
     /* start[column] = - bias * sum of the column. */
     void (*begin)(const int8_t *packed, size_t steps, int32_t *start);
 

@@ -294,7 +294,7 @@ static int quantize(const float *restrict x, size_t count, int8_t *restrict mant
 
 const fj_int8_kernels FJ_KERNELS = {
     .rows = ROWS, .columns = COLUMNS, .steps = STEPS, .bias = BIAS,
-    .multiply = multiply, .accumulate = accumulate, .begin = begin,
+    .multiply = multiply, .accumulate = accumulate, .accumulate_again = accumulate_again, .begin = begin,
     .gather_inputs = gather_inputs, .gather_errors = gather_errors, .turn = turn, .rescale = rescale, .pool = pool,
     .put = put, .mask = mask, .unpool = unpool,
     .weigh = weigh, .share = share, .log_of_sum = log_of_sum, .largest_logit = largest_logit,

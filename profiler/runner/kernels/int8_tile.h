@@ -66,8 +66,9 @@ static uint32_t multiply(const uint8_t *const *rows, int used, size_t line, int 
     return multiply_rows(ROWS, rows, used, line, runs, steps, packed, start, out, stride);
 }
 
-INLINE Vec accumulate_rows(const int fresh, Vec most, const uint8_t *x, size_t x_step, int used, size_t steps,
-                           const int8_t *packed, const int32_t *start, int32_t *out, size_t stride) {
+/* `fresh`: not to be added to what `out` holds; `looks`: their largest magnitude is wanted. */
+INLINE Vec accumulate_rows(const int fresh, const int looks, Vec most, const uint8_t *x, size_t x_step, int used,
+                           size_t steps, const int8_t *packed, const int32_t *start, int32_t *out, size_t stride) {
     const uint8_t *row[ROWS];
     Sum sum[ROWS / PAIR][VECTORS];
     EACH (int r = 0; r < ROWS; r++) row[r] = x + 4 * r;
@@ -80,7 +81,7 @@ INLINE Vec accumulate_rows(const int fresh, Vec most, const uint8_t *x, size_t x
             int32_t *to = out + (size_t)r * stride + v * LANES;
             Vec sums = sum_row(sum[r / PAIR][v], r % PAIR);
             if (!fresh) sums = vec_add(sums, vec_load(to));
-            most = vec_most(most, sums);
+            if (looks) most = vec_most(most, sums);
             vec_store(to, sums);
         }
     }
@@ -92,10 +93,16 @@ static uint32_t accumulate(const uint8_t *x, size_t x_step, int rows, size_t ste
     Vec most = vec_zero();
     for (; rows > 0; rows -= ROWS, x += 4 * ROWS, out += ROWS * stride) {
         int used = rows < ROWS ? rows : ROWS;
-        if (fresh) most = accumulate_rows(1, most, x, x_step, used, steps, packed, start, out, stride);
-        else most = accumulate_rows(0, most, x, x_step, used, steps, packed, start, out, stride);
+        if (fresh) most = accumulate_rows(1, 1, most, x, x_step, used, steps, packed, start, out, stride);
+        else most = accumulate_rows(0, 1, most, x, x_step, used, steps, packed, start, out, stride);
     }
     return vec_reduce(most);
+}
+
+static void accumulate_again(const uint8_t *x, size_t x_step, int rows, size_t steps, const int8_t *packed,
+                             const int32_t *start, int32_t *out, size_t stride) {
+    for (; rows > 0; rows -= ROWS, x += 4 * ROWS, out += ROWS * stride)
+        accumulate_rows(1, 0, vec_zero(), x, x_step, rows < ROWS ? rows : ROWS, steps, packed, start, out, stride);
 }
 
 /* Several sums side by side: one would wait for itself. */
