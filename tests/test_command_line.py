@@ -243,7 +243,7 @@ def test_every_bad_cell_has_its_line(fedjoule: Run, write: Write) -> None:
         (["tables", "--rounds", "absent.csv"], "No such file"),
         (["tables", "--frobnicate"], "No such option"),
         (["frobnicate"], "No such command"),
-        (["cost"], "Missing option '--device'"),
+        (["cost"], "give --device for one configuration, or the folders of training runs"),
         (["cost", "--device", "xiaomi 12"], "not in the measurements; known: Redmi Note 9, Xiaomi 10, Xiaomi 11 Pro"),
         (["cost", "--device", "xiaomi10", "--model", "vgg19"], "known: LeNet-5, VGG-16"),
         (["cost", "--device", "xiaomi10"], "choose by model (LeNet-5, VGG-16), dataset"),

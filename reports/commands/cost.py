@@ -152,7 +152,8 @@ def _check_given(runs: tuple[Path, ...]) -> None:
         message = f"{' and '.join(useless)} {has} no effect {'with' if runs else 'without'} RUN: {why}"
         raise click.UsageError(message)
     if not runs and "device" not in given:
-        raise click.MissingParameter(ctx=ctx, param=options["device"])
+        message = "give --device for one configuration, or the folders of training runs"
+        raise click.UsageError(message)
 
 
 def _cost_runs(

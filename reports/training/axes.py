@@ -59,7 +59,7 @@ def label_x(axis: Axes, ours: pd.DataFrame, x: XAxis) -> float:
     size, unit = bytes_unit(ours) if x == "bytes" else (1.0, "")
     last = float(ours[x].max()) / size or 1.0
     axis.set_xlim(0, last)
-    axis.xaxis.set_major_locator(MaxNLocator(_TICKS, steps=_STEPS))
+    axis.xaxis.set_major_locator(MaxNLocator(_TICKS, steps=_STEPS, integer=x == "round"))
     axis.set_xlabel(f"sent by server and clients ({unit})" if unit else "round")
     return last
 

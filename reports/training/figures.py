@@ -88,7 +88,8 @@ def _without_sweep(
     drawn = {str(method) for part in parts for method in part["method"]}
     lacking = tuple(name for name in methods if name not in drawn)
     names = " and ".join(REGISTRY[name].title for name in lacking)
-    rule = f"figure {figure}: needs runs of {names} that differ in --cohort alone, at two sizes or more"
+    runs = f"drawn without {names}; needs runs" if drawn else f"needs runs of {names}"
+    rule = f"figure {figure}: {runs} that differ in --cohort alone, at two sizes or more"
     return [f"{rule}; {_given(groups, lacking)}"] if lacking else []
 
 

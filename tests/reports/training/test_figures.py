@@ -131,7 +131,7 @@ def test_runs_that_differ_in_more_than_the_cohort_are_no_line(groups_of: Groups)
         ("2", SWEEP[:2], "figure 2 (b): needs runs of Q-FedAvg that differ in --cohort alone"),
         ("3", [femnist("floatfl", rounds=2)], "figure 3: needs runs of Q-FedAvg or Q-FedUpdate; none is given"),
         ("5", SWEEP[:2], "figure 5, FEMNIST: drawn without FloatFL, QuanFL, Q-FedUpdate; no run in the same setting"),
-        ("7", SWEEP[:4], "figure 7: needs runs of Q-FedUpdate that differ in --cohort alone"),
+        ("7", SWEEP[:4], "figure 7: drawn without Q-FedUpdate; needs runs that differ in --cohort alone"),
     ],
 )
 def test_what_the_runs_cannot_fill_is_named(
