@@ -87,14 +87,17 @@ def _train(
         i = mine[place]
         client, number = tasks[i].client, tasks[i].round_number
         rng = stream(setting.config.seed, Purpose.UPLOAD, number, client) if draws else None
-        sent, memory = encode(
-            codec, model, result.weights, exponents=server.exponents, rng=rng, reference=start,
-            memory=memories.get(client),
-        )  # fmt: skip
+        try:
+            sent, memory = encode(
+                codec, model, result.weights, exponents=server.exponents, rng=rng, reference=start,
+                memory=memories.get(client),
+            )  # fmt: skip
+            add(sums, as_unit(model, decode(codec, model, sent), unit), samples[i], unit)
+        except ArithmeticError as error:
+            message = f"client {client}, round {number}: {error}"
+            raise ArithmeticError(message) from error
         if memory is not None:
             memories[client] = memory
-        received = as_unit(model, decode(codec, model, sent), unit)
-        add(sums, received, samples[i], unit)
         told[i] = result.right, np.float64(result.loss_sum).view(np.int64), sent.nbytes
     return memories
 

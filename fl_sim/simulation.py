@@ -106,10 +106,12 @@ def simulate(
 
 
 def identity_of(setting: Setting) -> dict[str, Any]:
-    """Return what must not change until a run is resumed: its configuration but for rounds, and its data."""
+    """Return what must not change until a run is resumed: configuration but for rounds, data, clients and layers."""
     identity: dict[str, Any] = asdict(setting.config) | {"data_sha256": setting.dataset.sha256}
     del identity["rounds"]  # a run may be made longer
-    return identity
+    held = hashlib.sha256(setting.partition.offsets.tobytes())
+    held.update(setting.partition.indices.data)
+    return identity | {"partition_sha256": held.hexdigest(), "layers": setting.model.text}
 
 
 def _start(setting: Setting, run: Path, ranks: Ranks, *, resume: bool) -> Checkpoint:
@@ -119,7 +121,7 @@ def _start(setting: Setting, run: Path, ranks: Ranks, *, resume: bool) -> Checkp
     fresh = Checkpoint(first_server(setting), [], [], identity_of(setting))
     if not resume:
         return fresh
-    for aside in run.glob(".fedjoule-*"):  # what a killed process was writing
+    for aside in run.glob(".fedjoule-*") if ranks.rank == 0 else ():  # what a killed process was writing
         shutil.rmtree(aside, ignore_errors=True)
     if not (run / CHECKPOINT).exists():
         if ranks.rank == 0:  # it begins anew, maybe with other settings: they are what is resumed if it is killed
@@ -130,6 +132,8 @@ def _start(setting: Setting, run: Path, ranks: Ranks, *, resume: bool) -> Checkp
         done = found.server.round_number
         message = f"rounds must be at least {done}, those already done (got {setting.config.rounds})"
         raise ValueError(message)
+    if ranks.rank == 0:  # with the rounds that are asked for now
+        write_file(run / CONFIG, to_toml(setting.config).encode())
     return replace(found, rounds=[_as_planned(row, setting.config) for row in found.rounds])
 
 

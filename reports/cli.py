@@ -1,5 +1,6 @@
 """The command ``fedjoule``: mounts every sub-command, and turns errors into one line and an exit code."""
 
+import errno
 import importlib
 import io
 import os
@@ -101,7 +102,9 @@ def _message(error: ValueError | OSError | ArithmeticError) -> str:
     if isinstance(error, OSError) and error.strerror:
         from profiler.names import printable
 
-        return f"{printable(error.filename or 'output', 200)}: {error.strerror}; choose another place"
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+        remedy = "make room and run it again (fedjoule train: with --resume)" if full else "choose another place"
+        return f"{printable(error.filename or 'output', 200)}: {error.strerror}; {remedy}"
     return str(error)
 
 
