@@ -61,7 +61,9 @@ def _show(console: Console, table: Table, *, ascii_only: bool) -> None:
     if _needed(table, rows, every, wide, short=False) <= console.width:
         console.print(_grid(table, rows, every, compact=False, ascii_only=ascii_only))
     elif _needed(table, rows, key, narrow, short=True) <= console.width:
+        console.print()  # the box of a wide table brings these lines itself
         console.print(_grid(table, rows, key, compact=True, ascii_only=ascii_only))
+        console.print()
     else:
         for row in rows:
             _paragraph(console, table, row)
