@@ -13,7 +13,6 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import replace
 
 # Torch counts its threads once, at the start.
 os.environ["OMP_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = "1"
@@ -37,6 +36,7 @@ Round = Callable[[], object]
 CLIENTS, SAMPLES, COHORT, BATCH, CLASSES, RATE = 192, 226, 20, 5, 62, 0.05
 POPULATIONS = (192, 20_000, 1_000_000)
 MOST_ROUNDS = 10**6
+NO_BATCH = np.zeros(1, dtype=np.int32)
 FEW = 5  # images of a client in the populations: a million clients of 226 would be a gigabyte of indices
 
 
@@ -44,7 +44,8 @@ class Idle(NativeEngine):
     """Clients that take no step: what is left is what a round costs beside training."""
 
     def train(self, start: Weights, tasks: Sequence[LocalTask]) -> Iterator[tuple[int, LocalResult]]:
-        return super().train(start, [replace(task, bounds=task.bounds[:1]) for task in tasks])
+        idle = [LocalTask(task.client, task.round_number, task.indices, NO_BATCH) for task in tasks]
+        return super().train(start, idle)
 
 
 def noise() -> Dataset:
