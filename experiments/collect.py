@@ -4,7 +4,7 @@
 
 ``EXPERIMENT_curves.csv`` has one row for each judged round that is a multiple of --every, configuration and seed;
 ``EXPERIMENT_summary.csv`` one for each configuration: over its seeds, accuracy at the end, rounds to converge by the
-stated rule, and bytes a client-round.
+stated rule (``fl_sim.converged``: window 5, margin 1 point; "+" if a seed was still rising), and bytes a client-round.
 """
 
 import argparse
@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from fl_sim.converged import Rule, converged, curve
 from fl_sim.finished import read_run
 
 HERE = Path(__file__).parent
@@ -32,7 +33,7 @@ def collected(runs: list[Path], every: int) -> tuple[pd.DataFrame, pd.DataFrame]
         some.insert(0, "config", name)
         curves.append(some)
         of_phone = judged.int8_accuracy if judged.int8_accuracy.notna().all() else judged.fp32_accuracy
-        clients = run.clients
+        clients, ended = run.clients, converged(curve(run), Rule())
         ends.append(
             {
                 "config": name,
@@ -41,6 +42,8 @@ def collected(runs: list[Path], every: int) -> tuple[pd.DataFrame, pd.DataFrame]
                 "rounds": run.config.rounds,
                 "end_pct": 100 * of_phone.tail(LAST).mean(),
                 "best_pct": 100 * of_phone.max(),
+                "converged": ended.round,
+                "rising": ended.rising,
                 "end_fp32_pct": 100 * judged.fp32_accuracy.tail(LAST).mean(),
                 "download_bytes": clients.download_bytes.mean(),
                 "upload_bytes": clients.upload_bytes.mean(),
@@ -61,7 +64,9 @@ def summary(ends: pd.DataFrame) -> pd.DataFrame:
             {
                 "config": name, "method": first.method, "seeds": len(group), "rounds": first.rounds,
                 "end_pct": round(group.end_pct.mean(), 2), "end_sd": round(spread, 2),
-                "best_pct": round(group.best_pct.mean(), 2), "end_fp32_pct": round(group.end_fp32_pct.mean(), 2),
+                "best_pct": round(group.best_pct.mean(), 2),
+                "rounds_to_converge": f"{group.converged.median():g}{'+' * bool(group.rising.any())}",
+                "end_fp32_pct": round(group.end_fp32_pct.mean(), 2),
                 "download_bytes": int(first.download_bytes), "upload_bytes": int(first.upload_bytes),
                 "above_half_lsb_pct": round(group.above_half_lsb_pct.mean(), 3),
                 "changed_pct": round(group.changed_pct.mean(), 3),
