@@ -89,7 +89,7 @@ def train(
       fedjoule train                                          digits, a few seconds
       fedjoule train --method qfedavg --cohort 20 --rounds 200 --out runs/avg
       fedjoule train --dataset femnist --data-dir data --clients 192 --cohort 20 --epochs 4 --rounds 300 \\
-                     --mu '3 2@100 1@167 0@233' --out runs/x
+                     --mu '3 2@101 1@168 0@234' --out runs/x
       fedjoule train --config runs/x/config.toml --seed 1 --out runs/y
       fedjoule train --resume --out runs/x
     """
