@@ -25,7 +25,7 @@ grep -q 'fedjoule\[profile\]' <<<"$said" || { echo "wheel: without the extra not
 said=$(env -u ANDROID_NDK_HOME "$folder/venv/bin/fedjoule" profile build --program sampler 2>&1 || true)
 grep -q 'fedjoule\[profile\]' <<<"$said" || { echo "wheel: without zig nothing says what to install: $said"; exit 1; }
 said=$("$folder/venv/bin/fedjoule" train --out "$folder/run" 2>&1 || true)
-grep -q 'fedjoule\[train\]' <<<"$said" || { echo "wheel: without the extra nothing says how to train: $said"; exit 1; }
+grep -q 'fedjoule\[simulate\]' <<<"$said" || { echo "wheel: without the extra nothing says how to train: $said"; exit 1; }
 # Built from the wheel with the development environment's zig, what lies in the cache is what the checkout would build.
 zig=$("$BIN/python" -c 'import os, ziglang; print(os.path.join(ziglang.__path__[0], "zig"))')
 "$folder/venv/bin/fedjoule" profile build --program sampler --compiler "$zig" >"$folder/from_wheel"
