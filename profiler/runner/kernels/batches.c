@@ -63,8 +63,11 @@ static void gather(fj_network *network, const fj_batches *of, int64_t batch) {
         for (size_t c = 0; c < channels; c++) {
             size_t to = place * bytes + c, row = 256 * c;
             if (network->precision == FJ_FP32)
-                look_up_floats(from + c, bytes - c, channels, (const float *)of->table + row, (float *)network->input + to);
-            else look_up_bytes(from + c, bytes - c, channels, (const int8_t *)of->table + row, (int8_t *)network->input + to);
+                look_up_floats(from + c, bytes - c, channels, (const float *)of->table + row,
+                               (float *)network->input + to);
+            else
+                look_up_bytes(from + c, bytes - c, channels, (const int8_t *)of->table + row,
+                              (int8_t *)network->input + to);
         }
     }
 }
@@ -81,8 +84,8 @@ static void fetch(const fj_network *network, const fj_batches *of, int64_t batch
 static int step_of(fj_network *network, int exponent, int images, const fj_step *step, int trains, float *loss) {
     const int32_t *labels = labels_room(network);
     if (network->precision == FJ_INT8)
-        return (trains ? fj_int8_train : fj_int8_judge)(network->in_int8, network->input, exponent, labels, images, step,
-                                                        loss);
+        return (trains ? fj_int8_train : fj_int8_judge)(
+            network->in_int8, network->input, exponent, labels, images, step, loss);
     if (!trains) return fj_float_judge(network->in_float, network->input, labels, images, loss);
     return fj_float_train(network->in_float, network->input, labels, images, step->learning_rate, loss);
 }
@@ -101,7 +104,8 @@ static fj_end run(fj_network *network, const fj_batches *of, const fj_step *step
         fetch(network, of, batch + 1);
         int right = step_of(network, of->exponent, images, &now, trains, &loss);
         if (trains && !isfinite(loss)) return FJ_NOT_FINITE;
-        outcome->right += right, outcome->loss += rint((double)loss * images * LOSS_UNITS) / LOSS_UNITS, outcome->batches++;
+        outcome->right += right, outcome->batches++;
+        outcome->loss += rint((double)loss * images * LOSS_UNITS) / LOSS_UNITS;
     }
     return isfinite(outcome->loss) ? FJ_DONE : FJ_NOT_FINITE;
 }

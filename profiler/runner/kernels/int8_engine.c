@@ -100,7 +100,8 @@ static int take_layer(fj_int8_engine *engine, fj_int8_layer *made, const fj_laye
     made->place = take(engine, made->rows * sizeof *made->place);
     if (made->pool && !planes) made->winner = take(engine, pixels * made->columns);
     if (!made->weights || !made->start || !made->place || (made->pool && !made->winner)) return -1;
-    for (size_t place = 0; place < fj_int8_fan_in(made); place++) made->place[fj_int8_row_of(made, place)] = (uint32_t)place;
+    for (size_t place = 0; place < fj_int8_fan_in(made); place++)
+        made->place[fj_int8_row_of(made, place)] = (uint32_t)place;
     return 0;
 }
 

@@ -22,7 +22,8 @@ static uint32_t lines_back(const fj_int8_meeting *meeting, size_t meetings, size
 #endif
 
 static void lines_turn(const int8_t *weights, size_t groups, int8_t *lanes) {
-    for (size_t g = 0; g < groups; g++, weights += 16, lanes += 4 * FJ_INT8_LANES) bytes_to(lanes, turned(bytes_at(weights)));
+    for (size_t g = 0; g < groups; g++, weights += 16, lanes += 4 * FJ_INT8_LANES)
+        bytes_to(lanes, turned(bytes_at(weights)));
 }
 
 static const fj_int8_line_kernels line_kernels = {.back = lines_back, .turn = lines_turn};

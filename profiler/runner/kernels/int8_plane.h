@@ -46,7 +46,8 @@ static uint32_t plane_gradient(const fj_int8_plane *of, const uint8_t *at, size_
 /* Value and place in one number: of equal values the first place has the largest. */
 static void plane_pool(const int8_t *upper, const int8_t *lower, size_t cells, int8_t *out, uint8_t *winner) {
     for (size_t i = 0; i < cells; i += FJ_INT8_CELLS) {
-        Words above = *(const Words *)(const void *)(upper + 2 * i), below = *(const Words *)(const void *)(lower + 2 * i);
+        Words above = *(const Words *)(const void *)(upper + 2 * i);
+        Words below = *(const Words *)(const void *)(lower + 2 * i);
         Words key[4] = {above << 8, above, below << 8, below}, most;
         for (int k = 0; k < 4; k++) key[k] = (((key[k] >> 8) << 2) | (int16_t)(3 - k));
         most = key[0];
@@ -81,7 +82,8 @@ typedef uint32_t Quads __attribute__((vector_size(16)));
 static void plane_part(const uint8_t *cells, int8_t *const plane[4]) {
     Quads q[4];
     for (int i = 0; i < 4; i++) q[i] = (Quads)turned(bytes_at(cells + 16 * i));
-    Quads low_01 = __builtin_shufflevector(q[0], q[1], 0, 4, 1, 5), low_23 = __builtin_shufflevector(q[2], q[3], 0, 4, 1, 5);
+    Quads low_01 = __builtin_shufflevector(q[0], q[1], 0, 4, 1, 5);
+    Quads low_23 = __builtin_shufflevector(q[2], q[3], 0, 4, 1, 5);
     Quads high_01 = __builtin_shufflevector(q[0], q[1], 2, 6, 3, 7);
     Quads high_23 = __builtin_shufflevector(q[2], q[3], 2, 6, 3, 7);
     bytes_to(plane[0], (Bytes)__builtin_shufflevector(low_01, low_23, 0, 1, 4, 5));

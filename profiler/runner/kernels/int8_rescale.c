@@ -96,5 +96,6 @@ void fj_int8_take_error(fj_int8_engine *engine, const int8_t *errors, int batch)
     const fj_int8_grid *to = &layer->error;
     size_t outputs = (size_t)layer->outputs;
     for (size_t image = 0; image < (size_t)batch; image++, errors += outputs)
-        engine->kernels->put(errors, outputs, 1, outputs, engine->kernels->bias, fj_int8_pixel_of(to, image, 0, 0), outputs);
+        engine->kernels->put(errors, outputs, 1, outputs, engine->kernels->bias, fj_int8_pixel_of(to, image, 0, 0),
+                             outputs);
 }
