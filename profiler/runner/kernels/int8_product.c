@@ -121,7 +121,8 @@ uint32_t fj_int8_sum_forward(fj_int8_engine *engine, fj_int8_layer *layer, int b
     layer->is_begun = 1;
     if (layer->has_planes) return fj_int8_plane_forward(engine, layer, batch);
     Product product = {.engine = engine, .kernels = layer->kernels, .grid = &layer->input,
-                       .inner_h = (size_t)layer->in_h, .h = (size_t)layer->h, .w = (size_t)layer->w, .pixels = (size_t)(batch * layer->h * layer->w),
+                       .inner_h = (size_t)layer->in_h, .h = (size_t)layer->h, .w = (size_t)layer->w,
+                       .pixels = (size_t)(batch * layer->h * layer->w),
                        .columns = layer->columns,
                        .runs = (size_t)layer->kernel, .steps = layer->steps, .packed = layer->weights,
                        .start = layer->start};
@@ -153,7 +154,8 @@ uint32_t fj_int8_sum_back(fj_int8_engine *engine, const fj_int8_layer *layer, in
     Packing packing = {engine, layer};
     fj_pool_run(engine->pool, turn_tile, &packing, (int)(layer->in_columns / (size_t)layer->kernels->columns));
     Product product = {.engine = engine, .kernels = layer->kernels, .grid = &layer->error,
-                       .inner_h = (size_t)layer->h, .h = (size_t)layer->in_h, .w = (size_t)layer->in_w, .pixels = (size_t)(batch * layer->in_h * layer->in_w),
+                       .inner_h = (size_t)layer->h, .h = (size_t)layer->in_h, .w = (size_t)layer->in_w,
+                       .pixels = (size_t)(batch * layer->in_h * layer->in_w),
                        .columns = layer->in_columns, .runs = (size_t)layer->kernel, .steps = layer->back_steps,
                        .packed = engine->turned, .start = engine->turned_start};
     return multiply(&product, layer->rows * layer->columns);
