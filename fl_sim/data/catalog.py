@@ -15,9 +15,6 @@ from profiler.names import did_you_mean, fold, printable
 
 NAMES = ("digits", "mnist", "mnist10k", "cifar10", "cifar100", "femnist")
 
-# The paper trains on so many writers.
-PAPER_WRITERS = 192
-
 _FIRST = 10_000
 _LEAF = (
     "write it with LEAF (data/femnist/preprocess.sh -s niid --sf 0.05 -k 0 -t sample), and name its folder with "
