@@ -1,4 +1,4 @@
-"""When phones are ready to train: intervals of traces that repeat. Every look-up is a pure function of (trace, time)."""
+"""When phones are ready to train: intervals of traces that repeat; look-ups are pure functions of (trace, time)."""
 
 from dataclasses import dataclass
 
