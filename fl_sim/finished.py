@@ -71,11 +71,15 @@ class FinishedRun:
         return counted if whole else self.config.clients or None
 
 
+class NotEnded(FileNotFoundError):
+    """A run that was begun and has not ended."""
+
+
 def read_run(path: str | Path) -> FinishedRun:
     """Return the run in a directory.
 
-    Raises FileNotFoundError or ValueError, naming the file, for a run that has not ended, a file that is none of a
-    run's, and tables that contradict each other. Nothing in the files is run.
+    Raises NotEnded for a run that has not ended, FileNotFoundError or ValueError naming the file for one that is none
+    of a run's and tables that contradict each other. Nothing in the files is run.
     """
     folder = Path(path)
     if not folder.is_dir():
@@ -85,7 +89,7 @@ def read_run(path: str | Path) -> FinishedRun:
     if not (folder / MANIFEST).exists():
         message = f"{printable(folder, 200)}: this run has not ended, {MANIFEST} is missing; "
         message += "go on with 'fedjoule train --resume', or leave it out"
-        raise FileNotFoundError(message)
+        raise NotEnded(message)
     manifest = _manifest(folder / MANIFEST)
     rounds = _log(folder, ROUNDS, RoundRow)
     clients = _log(folder, CLIENTS, ClientRow)

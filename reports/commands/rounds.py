@@ -79,13 +79,14 @@ def rounds(
 
     rule = Rule(window, margin_points, judged)
     check_target(target)
-    groups, inputs = read_runs(runs)
-    found = ended(groups, rule)
+    read = read_runs(runs)
+    found, short = ended(read.groups, rule)
     made = None if out is None else rounds_file(found, rule)
     tables = [rounds_table(found, rule, target), sensitivity_table(found, rule)]
     parameters: dict[str, object] = {"window": window, "margin_points": margin_points, "judged": judged}
     parameters |= {} if target is None else {"target": target}
-    text = printout(tables, manifest("fedjoule rounds", parameters, [*paper_inputs(), *inputs]), form)
+    warn((*read.left_out, *short))
+    text = printout(tables, manifest("fedjoule rounds", parameters, [*paper_inputs(), *read.inputs]), form)
     if out is not None and made is not None:
         from profiler.bundle import write_file
 

@@ -1,22 +1,32 @@
 """How groups of training runs ended: accuracy, rounds to converge by a rule, and whether they still rise."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from costmodel.workload import Workload, workload_for
 from fl_sim.converged import Converged, Curve, Rule, Spread, converged, curve, rounds_to, spread
-from fl_sim.finished import FinishedRun, digests, read_run
+from fl_sim.finished import FinishedRun, NotEnded, digests, read_run
 from reports.manifest import Input
 from reports.training.groups import Group, grouped, labels
 
 _MOST_RUNS = 10_000
 
 
-def read_runs(paths: Sequence[Path]) -> tuple[tuple[Group, ...], tuple[Input, ...]]:
-    """Return runs as groups that differ in their seed alone, and their manifest entries.
+@dataclass(frozen=True, eq=False)
+class Runs:
+    """Runs as groups that differ in their seed alone, their manifest entries, and a line for each that is left out."""
 
-    A run that is named twice counts once. Raises FileNotFoundError and ValueError naming what cannot be read.
+    groups: tuple[Group, ...]
+    inputs: tuple[Input, ...]
+    left_out: tuple[str, ...]
+
+
+def read_runs(paths: Sequence[Path]) -> Runs:
+    """Return the runs in directories; one that is named twice counts once.
+
+    Among others that have ended, one that has not is left out. Raises FileNotFoundError and ValueError naming what
+    cannot be read.
     """
     if len(paths) > _MOST_RUNS:
         message = f"at most {_MOST_RUNS:,} runs are read (got {len(paths):,})"
@@ -24,8 +34,19 @@ def read_runs(paths: Sequence[Path]) -> tuple[tuple[Group, ...], tuple[Input, ..
     once: dict[Path, Path] = {}
     for path in paths:
         once.setdefault(path.resolve(), path)
-    runs = [read_run(path) for path in once.values()]
-    return grouped(runs), tuple(entry for run in runs for entry in _inputs(run))
+    runs, unended = [], list[NotEnded]()
+    for path in once.values():
+        try:
+            runs.append(read_run(path))
+        except NotEnded as error:
+            unended.append(error)
+    if unended and not runs:
+        raise unended[0]
+    return Runs(
+        grouped(runs),
+        tuple(entry for run in runs for entry in _inputs(run)),
+        tuple(f"left out: {error}" for error in unended),
+    )
 
 
 def _inputs(run: FinishedRun) -> list[Input]:
@@ -78,20 +99,33 @@ class Ended:
         return spread([rounds_to(each, rule.window, target) for each in self.curves])
 
 
-def ended(groups: Sequence[Group], rule: Rule) -> tuple[Ended, ...]:
-    """Return how the runs of each group ended. Raises ValueError naming a run with fewer evaluations than a window."""
-    found = []
-    for group, label in zip(groups, labels(groups), strict=True):
-        curves = tuple(curve(run, rule.judged) for run in group.runs)
-        ends = []
-        for run, each in zip(group.runs, curves, strict=True):
+def ended(groups: Sequence[Group], rule: Rule) -> tuple[tuple[Ended, ...], tuple[str, ...]]:
+    """Return how the runs of each group ended, and a line for each run that is left out: too few evaluations.
+
+    Raises ValueError naming the first if no run has as many evaluations as a window.
+    """
+    kept: list[tuple[Group, list[Curve], list[Converged]]] = []
+    left_out = []
+    for group in groups:
+        runs, curves, ends = [], [], []
+        for run in group.runs:
+            judged = curve(run, rule.judged)
             try:
-                ends.append(converged(each, rule))
+                ends.append(converged(judged, rule))
             except ValueError as error:
-                message = f"{run.name}: {error}, or leave this run out"
-                raise ValueError(message) from error
-        found.append(Ended(group, label, curves, tuple(ends)))
-    return tuple(found)
+                left_out.append(f"{run.name}: {error}, or leave this run out")
+            else:
+                curves.append(judged)
+                runs.append(run)
+        if runs:
+            kept.append((replace(group, runs=tuple(runs)), curves, ends))
+    if not kept:
+        raise ValueError(left_out[0])
+    names = labels(group for group, _, _ in kept)
+    found = [
+        Ended(group, name, tuple(curves), tuple(ends)) for name, (group, curves, ends) in zip(names, kept, strict=True)
+    ]
+    return tuple(found), tuple(f"left out: {line}" for line in left_out)
 
 
 def conditions(found: Iterable[Ended]) -> tuple[str, ...]:

@@ -5,16 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fl_sim.converged import Judged
-from fl_sim.finished import digests, read_run
 from reports.formats.csv import frame_to_csv
-from reports.manifest import Input, manifest
+from reports.manifest import manifest
 from reports.training.curves import Band, How
 from reports.training.draw import XAxis, picture
+from reports.training.ended import read_runs
 from reports.training.figures import FIGURES, FigureData, figure_data
-from reports.training.groups import grouped
 from reports.training.published import inputs
 
-_MOST_RUNS = 10_000
 _BANDS = {"range": "lowest to highest seed", "sd": "one standard deviation over seeds to both sides"}
 
 
@@ -42,15 +40,11 @@ def figure_files(request: FigureRequest) -> FigureFiles:
 
     Raises FileNotFoundError and ValueError for a run that cannot be read, and ValueError if no figure can be drawn.
     """
-    paths = list(dict.fromkeys(request.runs))
-    if not 0 < len(paths) <= _MOST_RUNS:
-        message = f"runs must be 1 to {_MOST_RUNS:,} (got {len(paths)})"
-        raise ValueError(message)
-    runs = [read_run(path) for path in paths]
+    runs = read_runs(request.runs)
     how = How(request.band, request.judged)
-    groups = grouped(runs)
+    groups = runs.groups
     found = [figure_data(number, groups, how) for number in FIGURES if number in request.figures]
-    missing = tuple(line for data in found for line in data.missing)
+    missing = (*runs.left_out, *(line for data in found for line in data.missing))
     drawn = [data for data in found if len(data.rows)]
     if not drawn:
         raise ValueError("\n".join(missing))
@@ -59,7 +53,6 @@ def figure_files(request: FigureRequest) -> FigureFiles:
         name = f"figure{data.number}"
         files[f"{name}.svg"], files[f"{name}.png"] = picture(data, request.x, caption(data, request))
         files[f"{name}.csv"] = frame_to_csv(data.rows).encode()
-    own = [Input(*digest) for run in runs for digest in digests(run)]
     parameters = {
         "figures": [data.number for data in drawn],
         "x": request.x,
@@ -76,7 +69,7 @@ def figure_files(request: FigureRequest) -> FigureFiles:
             for each in groups
         ],
     }
-    files["manifest.json"] = manifest("fedjoule figures", parameters, [*own, *inputs()]).to_json().encode()
+    files["manifest.json"] = manifest("fedjoule figures", parameters, [*runs.inputs, *inputs()]).to_json().encode()
     return FigureFiles(files, missing)
 
 

@@ -81,8 +81,8 @@ def price(request: RunsRequest) -> PricedRuns:
     Raises ValueError and OSError for what cannot be read, and ValueError if no measurement fits any of the runs.
     """
     check_target(request.target)
-    groups, run_inputs = read_runs(request.runs)
-    found = ended(groups, request.rule)
+    runs = read_runs(request.runs)
+    found, short = ended(runs.groups, request.rule)
     own, inputs = read_measurements(request.measurements)
     costs = {"own": batch_costs(own), "published": paper_costs()}
     _check_device(request.device, (*costs["own"], *costs["published"]))
@@ -94,8 +94,8 @@ def price(request: RunsRequest) -> PricedRuns:
     priced = {id(each.ended) for every in rows.values() for each in every}
     missing = [line for each in found if id(each) not in priced for line in _unfit((each,), (), request)]
     warnings = [line for name, entry in own.items() for line in plausibility_warnings(entry, name)]
-    made = manifest("fedjoule cost", _parameters(request), [*inputs, *run_inputs])
-    return PricedRuns(rows, found, made, (*missing, *warnings))
+    made = manifest("fedjoule cost", _parameters(request), [*inputs, *runs.inputs])
+    return PricedRuns(rows, found, made, (*runs.left_out, *short, *missing, *warnings))
 
 
 def bandwidth_of(request: RunsRequest) -> float:

@@ -21,6 +21,8 @@ from reports.manifest import Manifest
 from reports.printed import printed_table
 from reports.training.converged import paper_accuracy_pct, rounds_table, sensitivity_table
 from reports.training.ended import Ended, ended, read_runs
+from reports.training.files import FigureRequest, figure_files
+from reports.training.recost import RunsRequest, price
 from tests.fl_sim.written_run import femnist, rise, write_run
 
 GOLDEN = Path(__file__).with_name("rounds.txt")
@@ -45,7 +47,7 @@ def paths(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 
 @pytest.fixture(scope="module")
 def found(paths: list[Path]) -> tuple[Ended, ...]:
-    return ended(read_runs(paths)[0], Rule())
+    return ended(read_runs(paths).groups, Rule())[0]
 
 
 def call(*arguments: object) -> Result:
@@ -155,3 +157,27 @@ def test_a_seed_that_misses_the_target_is_never_there(tmp_path: Path) -> None:
     found = [write_run(tmp_path / f"s{seed}", femnist(seed=seed), rise(40, 0.7 + seed / 10)) for seed in range(2)]
     row = next(line for line in call(*found, "--target", "0.75").stdout.splitlines() if "Q-FedUpdate" in line)
     assert re.search(r"never \(\d+-never\)", row)
+
+
+def test_runs_that_are_still_going_or_too_short_are_left_out_and_named(paths: list[Path], tmp_path: Path) -> None:
+    going = write_run(tmp_path / "going", femnist("floatfl", 60, 7), rise(60, 0.8, half=4))
+    (going / "manifest.json").unlink()
+    short = write_run(tmp_path / "short", femnist("floatfl", 3, 8), rise(3, 0.8, half=4))
+    alone, among = call(*paths, "--format", "csv"), call(*paths, going, short, "--format", "csv")
+    assert among.stdout == alone.stdout
+    assert [line.split(":")[:2] for line in among.stderr.splitlines()] == [["warning", " left out"]] * 2
+    assert "has not ended" in among.stderr
+    assert "short" in among.stderr
+    with pytest.raises(FileNotFoundError, match="has not ended"):
+        call(going)
+    with pytest.raises(ValueError, match="window"):
+        call(short)
+
+
+def test_figures_and_costs_leave_out_a_run_that_is_still_going(paths: list[Path], tmp_path: Path) -> None:
+    going = write_run(tmp_path / "going", femnist("floatfl", 60, 7), rise(60, 0.8, half=4))
+    (going / "manifest.json").unlink()
+    priced = price(RunsRequest((*paths, going)))
+    assert [line for line in priced.warnings if "has not ended" in line]
+    drawn = figure_files(FigureRequest((*paths, going), figures=("5",)))
+    assert [line for line in drawn.missing if "has not ended" in line]
