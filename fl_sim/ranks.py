@@ -54,7 +54,11 @@ class Together:
 
     def add_up(self, numbers: npt.NDArray[np.int64]) -> None:
         """Replace ``numbers`` by their sum over all processes: one all-reduce."""
-        self._dist.all_reduce(self._torch.from_numpy(numbers))
+        try:
+            self._dist.all_reduce(self._torch.from_numpy(numbers))
+        except RuntimeError as error:  # gloo's word for a closed connection
+            message = f"process {self.rank} of {self.count}: another process of this run has ended; it says why"
+            raise ConnectionError(message) from error
 
     def close(self) -> None:
         """Leave the group."""
