@@ -1,7 +1,6 @@
 """The command ``fedjoule``: mounts every sub-command, and turns errors into one line and an exit code."""
 
 import errno
-import importlib
 import io
 import os
 import sys
@@ -9,6 +8,7 @@ from collections.abc import Sequence
 
 import click
 
+from reports.commands.lazy import LazyGroup
 from reports.interrupt import keep_until_imported
 
 # Name -> module with a click command of that name. Modules import nothing heavy at the top.
@@ -27,22 +27,9 @@ _COMMANDS = {
 }
 
 
-class _LazyGroup(click.Group):
-    """A group that imports a sub-command when it is named."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(_COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        module = _COMMANDS.get(cmd_name)
-        if module is None:
-            return None
-        command = getattr(importlib.import_module(module), cmd_name.replace("-", "_"))
-        return command if isinstance(command, click.Command) else None
-
-
 @click.group(
-    cls=_LazyGroup,
+    cls=LazyGroup,
+    modules=_COMMANDS,
     epilog="Exit codes: 0 done, 1 interrupted or a check failed, 2 bad input. FEDJOULE_TRACEBACK=1 shows where an "
     "error came from.",
 )
