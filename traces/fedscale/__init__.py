@@ -1,0 +1,1 @@
+"""FedScale's traces: capacity, availability and a run of throughput, as JSON or as the original pickles."""
