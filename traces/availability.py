@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from traces.stretches import Stretches, last_not_above, unroll
+from traces.stretches import Stretches, check_offsets, last_not_above, unroll
 
 Floats = npt.NDArray[np.float64]
 Places = npt.NDArray[np.int64]
@@ -87,16 +87,25 @@ def is_ready(a: Availability, trace: Traces, clock_s: Seconds, shift_s: Seconds 
 
 
 def ready_s(a: Availability, trace: Traces, clock_s: Seconds, shift_s: Seconds = 0.0) -> Floats:
-    """Return the ready seconds from the trace's origin to the clock (negative before it): differences count work.
+    """Return the ready seconds from the trace's origin to the clock (negative before it).
 
     At a clock at infinity they are infinite, or 0 if the trace is never ready.
     """
-    found, s = _find(a, trace, clock_s, shift_s), a.stretches
-    place, whole_s = found.place, s.ready_s[trace]
-    own = found.origin + (found.turn + s.start_turn.take(place)) * found.period + s.start_s.take(place)
+    found, whole_s = _find(a, trace, clock_s, shift_s), a.stretches.ready_s[trace]
     with np.errstate(invalid="ignore"):
-        done = s.before_s.take(place) + (np.minimum(clock_s, found.until) - own) + found.turn * whole_s
-    return np.where(np.isinf(clock_s), np.where(whole_s > 0, clock_s, 0.0), done)
+        passed = _passed(a.stretches, found, clock_s) + found.turn * whole_s
+    return np.where(np.isinf(clock_s), np.where(whole_s > 0, clock_s, 0.0), passed)
+
+
+def ready_between_s(
+    a: Availability, trace: Traces, begin_s: Seconds, clock_s: Seconds, shift_s: Seconds = 0.0
+) -> Floats:
+    """Return the ready seconds from ``begin_s`` to the clock, both finite: what was done of work begun then."""
+    begun, found = _find(a, trace, begin_s, shift_s), _find(a, trace, clock_s, shift_s)
+    passed = _passed(a.stretches, found, clock_s) - _passed(a.stretches, begun, begin_s)
+    between = passed + (found.turn - begun.turn) * a.stretches.ready_s[trace]
+    within = begun.ready & (np.asarray(begin_s) <= clock_s) & (clock_s <= begun.until)
+    return np.where(within, np.subtract(clock_s, begin_s), between)
 
 
 def ready_until_s(a: Availability, trace: Traces, clock_s: Seconds, shift_s: Seconds = 0.0) -> Floats:
@@ -207,6 +216,12 @@ def _find(a: Availability, trace: Traces, clock_s: Seconds, shift_s: Seconds) ->
     return _Found(origin, period, turn, place, until, np.asarray(clock_s < until))
 
 
+def _passed(s: Stretches, found: _Found, clock_s: Seconds) -> Floats:
+    """Return the ready seconds from the begin of the turn to the clock."""
+    start = found.origin + (found.turn + s.start_turn.take(found.place)) * found.period + s.start_s.take(found.place)
+    return np.asarray(s.before_s.take(found.place) + (np.minimum(clock_s, found.until) - start))
+
+
 def _in_hour(clock_s: Floats, hour: int) -> Floats:
     """Return the seconds that fell into this hour of a day, from midnight 0 up to the clock."""
     days = np.floor(clock_s / _DAY_S)
@@ -256,14 +271,3 @@ def _check_intervals(a: Availability) -> None:
             place = int(np.argmax(broken))
             message = f"the interval [{a.start_s[place]}, {a.end_s[place]}) of trace {trace[place]} {rule}"
             raise ValueError(message)
-
-
-def check_offsets(name: str, offsets: Places, kinds: int, places: int) -> None:
-    """Raise ValueError unless ``offsets`` cut ``places`` into ``kinds`` slices that follow each other."""
-    fits = offsets.dtype == np.int64 and offsets.shape == (kinds + 1,)
-    if not (fits and offsets[0] == 0 and offsets[-1] == places and (np.diff(offsets) >= 0).all()):
-        message = (
-            f"{name} must be int64 [{kinds + 1}] that begin at 0, never fall and end at {places}"
-            f" (got {offsets.dtype} {offsets.shape}, {offsets[:3]} ... {offsets[-3:]})"
-        )
-        raise ValueError(message)

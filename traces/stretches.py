@@ -54,7 +54,7 @@ def unroll(offsets: Places, start_s: Floats, end_s: Floats, period_s: Floats) ->
     end_turn = np.zeros(intervals + 1, np.int8)
     end_turn[last[to_end]] = 1
     ends[last[to_end]] = np.where(wraps, ends[first], 0.0)[to_end]
-    before, ready_s = _sums(end_s - start_s, offsets)
+    before, ready_s = sums(end_s - start_s, offsets)
     trace = np.repeat(np.arange(len(held)), held)
 
     count = np.where(usual, held - wraps + 2, 2)
@@ -119,13 +119,24 @@ def last_not_above(values: Floats, first: Places, count: Places, limit: Floats, 
     return place
 
 
-def _sums(length: Floats, offsets: Places) -> tuple[Floats, Floats]:
-    """Return the sum of the lengths before each place in its own trace, and of all of each trace."""
-    # One running sum over all traces, without the digits that it would lose in a long table: sums of the first part
-    # (multiples of 2^-10 s) are exact, those of the rest small.
+def sums(length: Floats, offsets: Places) -> tuple[Floats, Floats]:
+    """Return the sum of the lengths before each place in its own slice, and of all of each slice."""
+    # One running sum over all slices, without the digits that it would lose in a long table: sums of the first part
+    # (multiples of 2^-10) are exact, those of the rest small.
     first = np.floor(length * 1024) / 1024
     sums = [np.append(0.0, np.cumsum(part)) for part in (first, length - first)]
     held = np.diff(offsets)
     before = [each[:-1] - np.repeat(each[offsets[:-1]], held) for each in sums]
     whole = [np.diff(each[offsets]) for each in sums]
     return before[0] + before[1], whole[0] + whole[1]
+
+
+def check_offsets(name: str, offsets: Places, kinds: int, places: int) -> None:
+    """Raise ValueError unless ``offsets`` cut ``places`` into ``kinds`` slices that follow each other."""
+    fits = offsets.dtype == np.int64 and offsets.shape == (kinds + 1,)
+    if not (fits and offsets[0] == 0 and offsets[-1] == places and (np.diff(offsets) >= 0).all()):
+        message = (
+            f"{name} must be int64 [{kinds + 1}] that begin at 0, never fall and end at {places}"
+            f" (got {offsets.dtype} {offsets.shape}, {offsets[:3]} ... {offsets[-3:]})"
+        )
+        raise ValueError(message)
