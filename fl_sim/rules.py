@@ -8,6 +8,10 @@ Interruption = Literal["suspend", "abort", "check_end"]
 INTERRUPTIONS: tuple[Interruption, ...] = ("suspend", "abort", "check_end")
 RoundEnd = Literal["all", "fraction", "kth"]
 ROUND_ENDS: tuple[RoundEnd, ...] = ("all", "fraction", "kth")
+MOST_PHONES = 10**9
+MOST_OVER_COMMIT = 1000.0
+MOST_RETRIES = 100
+LONGEST_S = 1e9  # some thirty years
 
 
 @dataclass(frozen=True)
@@ -32,6 +36,27 @@ class Rules:
     dropout: float = 0.0
     retries: int = 0
     least: int = 1
+
+    def __post_init__(self) -> None:
+        _check_count("cohort", self.cohort, 1, "updates are wanted")
+        _check_range(
+            "over_commit", self.over_commit, 1, MOST_OVER_COMMIT, "1 asks as many phones as updates are wanted"
+        )
+        _check_shared(self)
+        if self.round_end not in ROUND_ENDS:
+            message = f"round_end must be one of {', '.join(ROUND_ENDS)} (got {str(self.round_end)[:40]!r})"
+            raise ValueError(message)
+        _check_share("fraction", self.fraction, "1 waits for all")
+        if self.fraction == 0:
+            message = "fraction must be above 0 (got 0); to end rounds after a time, give deadline_s"
+            raise ValueError(message)
+        _check_duration("deadline_s", self.deadline_s, "None sets no deadline")
+        _check_count("least", self.least, 0, "0 or 1 lets every round with an update count")
+        if self.least > self.selected:
+            message = (
+                f"least must not be above the phones asked, {self.selected} (got {self.least}): no round would count"
+            )
+            raise ValueError(message)
 
     @property
     def selected(self) -> int:
@@ -62,3 +87,42 @@ class Buffered:
     interrupted: Interruption = "suspend"
     dropout: float = 0.0
     retries: int = 0
+
+    def __post_init__(self) -> None:
+        _check_count("concurrency", self.concurrency, 1, "it is how many phones work at a time")
+        _check_count("buffer", self.buffer, 1, "1 is plain asynchronous training")
+        if self.most_stale is not None:
+            _check_count("most_stale", self.most_stale, 0, "None takes every update")
+        _check_duration("timeout_s", self.timeout_s, "None gives no phone up")
+        _check_shared(self)
+
+
+def _check_shared(rules: "Rules | Buffered") -> None:
+    if rules.interrupted not in INTERRUPTIONS:
+        message = f"interrupted must be one of {', '.join(INTERRUPTIONS)} (got {str(rules.interrupted)[:40]!r})"
+        raise ValueError(message)
+    _check_share("dropout", rules.dropout, "0 lets no attempt fail")
+    _check_count("retries", rules.retries, 0, "0 tries once", MOST_RETRIES)
+
+
+def _check_count(name: str, value: object, least: int, step: str, most: int = MOST_PHONES) -> None:
+    # A bool is an int to Python, and never a count.
+    if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
+        message = f"{name} must be a whole number from {least} to {most} (got {str(value)[:40]}); {step}"
+        raise ValueError(message)
+
+
+def _check_range(name: str, value: float, least: float, most: float, step: str) -> None:
+    if not least <= value <= most:
+        message = f"{name} must be from {least:g} to {most:g} (got {str(value)[:40]}); {step}"
+        raise ValueError(message)
+
+
+def _check_share(name: str, value: float, step: str) -> None:
+    _check_range(name, value, 0, 1, step)
+
+
+def _check_duration(name: str, value: float | None, step: str) -> None:
+    if value is not None and not 0 < value <= LONGEST_S:
+        message = f"{name} must be above 0 and at most {LONGEST_S:g} s (got {str(value)[:40]}); {step}"
+        raise ValueError(message)
