@@ -36,10 +36,13 @@ def intervals(held: Bools, at_s: Floats, *, close: bool) -> Floats:
     return np.stack([begin[np.append(True, apart)[: len(begin)]], end[np.append(apart, True)[: len(end)]]], axis=1)
 
 
-def values(events: Events, about: int, at_s: Floats) -> tuple[Floats, Floats]:
-    """Return the times and values of events ``about`` a subject; of those at the same time the last."""
+def values(events: Events, about: int, at_s: Floats, period_s: float) -> tuple[Floats, Floats]:
+    """Return the times and values of events ``about`` a subject; of those at the same time the last.
+
+    The end of a trace is its begin anew: what is said then counts from just before, and so through the next period.
+    """
     here = events.about == about
-    at_s, value = at_s[here], events.value[here]
+    at_s, value = np.minimum(at_s[here], np.nextafter(period_s, 0)), events.value[here]
     last = np.append(np.diff(at_s) > 0, True)[: len(at_s)]
     return at_s[last], value[last]
 

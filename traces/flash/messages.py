@@ -84,7 +84,7 @@ def read_messages(text: str, most_bad: int) -> Events:
         if isinstance(event, tuple):
             stamp_s[place], about[place], value[place] = event
         elif event is not None:
-            example = example or line
+            example = example or line.strip()
             bad[event] += 1
             if bad.total() >= most_bad:
                 about[place:] = -1
@@ -104,7 +104,7 @@ def read_messages_by_line(text: str, most_bad: int) -> Events:
         if isinstance(event, tuple):
             events.append(event)
         elif event is not None:
-            example = example or line
+            example = example or line.strip()
             bad[event] += 1
             if bad.total() >= most_bad:
                 break

@@ -13,6 +13,8 @@ from traces.report import Report, Tally, clean
 SpeedUnit = Literal["kB/s", "kbit/s"]
 
 _BIT_PER_S: dict[str, float] = {"kB/s": 8000.0, "kbit/s": 1000.0}
+# Slower than any modem and faster than any radio: a slip of units or of the keyboard.
+LEAST_BIT_PER_S, MOST_BIT_PER_S, MOST_CV = 1.0, 1e12, 100.0
 _FIELDS = ("down_u", "up_u", "down_sigma", "up_sigma")
 _WHAT = "the network speeds"
 
@@ -42,6 +44,8 @@ def read_speeds(source: Path | bytes, *, unit: SpeedUnit) -> tuple[Network, Repo
             tally.drop("mean or deviation missing or no finite number", f"user {user}")
         elif min(row[:2]) <= 0 or min(row[2:]) < 0:
             tally.drop("mean not above 0 or deviation below 0", f"user {user}")
+        elif not _plausible(row, factor):
+            tally.drop("mean or deviation that no network has", f"user {user}")
         else:
             rows[user] = row
     if not rows:
@@ -53,6 +57,12 @@ def read_speeds(source: Path | bytes, *, unit: SpeedUnit) -> tuple[Network, Repo
         "lognormal", download * factor, upload * factor, download_deviation / download, upload_deviation / upload
     )
     return network, tally.report(len(rows))
+
+
+def _plausible(row: list[float], factor: float) -> bool:
+    means, deviations = row[:2], row[2:]
+    within = all(LEAST_BIT_PER_S / factor <= mean <= MOST_BIT_PER_S / factor for mean in means)
+    return within and all(sigma <= MOST_CV * mean for mean, sigma in zip(means, deviations, strict=True))
 
 
 def _number(value: object) -> float:

@@ -190,8 +190,9 @@ def _trace(record: Record, rule: Rule, zone: str, odd: Odd, reference_s: int | N
         tally.drop("ready intervals still open at the last event", who)
     if (np.diff(at_s) >= DAY_S).any():
         tally.flag("a day or more without any event", who)
-    level_at_s, level_pct = values(events, LEVEL, at_s)
-    network_at_s, network = values(events, NETWORK, at_s)
+    period_s = float(span_s or DAY_S)
+    level_at_s, level_pct = values(events, LEVEL, at_s, period_s)
+    network_at_s, network = values(events, NETWORK, at_s, period_s)
     begins, origin_s = "", 0
     if len(clock_s):
         first_s = int(events.stamp_s[0])
@@ -207,5 +208,5 @@ def _trace(record: Record, rule: Rule, zone: str, odd: Odd, reference_s: int | N
         network.astype(np.int8),
         begins,
         float(origin_s),
-        float(span_s or DAY_S),
+        period_s,
     )
