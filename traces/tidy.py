@@ -5,14 +5,14 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from traces.availability import Availability
+from traces.availability import SHORTEST_S, Availability
 
 Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
 class Tidied:
-    """Intervals of one trace, and how many of those given were empty, out of order, and overlapping another."""
+    """Intervals of one trace; how many of those given were empty (or all but), out of order, overlapping another."""
 
     start_s: Floats
     end_s: Floats
@@ -22,11 +22,11 @@ class Tidied:
 
 
 def tidied(start_s: Floats, end_s: Floats) -> Tidied:
-    """Return intervals sorted, without empty ones, and with those that overlap or touch as one.
+    """Return intervals sorted, without those shorter than ``availability.SHORTEST_S``, and joined where they meet.
 
-    Touching ones are not counted: two that touch are one. Every start must be at most its end; nothing may be NaN.
+    Joining two that only touch is not counted: they are one. Every start must be at most its end; nothing may be NaN.
     """
-    some = end_s > start_s
+    some = end_s - start_s >= SHORTEST_S
     empty = len(some) - int(np.count_nonzero(some))
     start, end = (start_s[some], end_s[some]) if empty else (start_s, end_s)
     unsorted = int(np.count_nonzero(np.diff(start) < 0))
