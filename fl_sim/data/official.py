@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from profiler.names import printable
+from traces.download import Download
 
 Kind = Literal["cifar_binary", "cifar_python", "idx"]
 
@@ -19,16 +20,6 @@ class OfficialFile:
 
     name: str
     sum: str
-
-
-@dataclass(frozen=True)
-class Download:
-    """What is fetched: its sum is of the file as it travels; ``urls`` all lead to the same bytes."""
-
-    name: str
-    sum: str
-    size_bytes: int
-    urls: tuple[str, ...]
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from fl_sim.data.download import data_cache, fetch
-from fl_sim.data.official import Download, Form, Release, releases
+from fl_sim.data.official import Form, Release, releases
+from traces.download import Download
 
 CONTENT = bytes(range(256)) * 1000
 
