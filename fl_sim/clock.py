@@ -6,7 +6,7 @@ import numpy.typing as npt
 from costmodel.round import PhasePower
 from fl_sim.attempt import DOWNLOAD, TRAIN, UPLOAD, Attempts, attempt, done, never_ready
 from fl_sim.draws import Draws
-from fl_sim.load import Demand, Load, demand
+from fl_sim.load import Demand, Load, demand, part_of
 from fl_sim.participation import CANCELLED, DONE, DROPPED, LATE, FleetRound, Participation
 from fl_sim.rules import Rules
 from traces.fleet import Fleet, next_ready
@@ -99,7 +99,8 @@ def _tries(
     for number in range(1 + rules.retries):
         rates = draws.download[places, number], draws.upload[places, number]
         fails_at = draws.fails_at[places, number]
-        made = attempt(fleet, rules.interrupted, phones[places], begun_s, _part(asked, places), rates, fails_at)
+        part = asked if len(places) == len(phones) else part_of(asked, places)
+        made = attempt(fleet, rules.interrupted, phones[places], begun_s, part, rates, fails_at)
         tries.append((places, made))
         stop_s[places], delivered[places] = made.stop_s, made.delivered
         places = places[~made.delivered]
@@ -109,14 +110,6 @@ def _tries(
         able = np.isfinite(again_s)
         places, begun_s = places[able], again_s[able]
     return tries, stop_s, delivered
-
-
-def _part(asked: Demand, places: Places) -> Demand:
-    if len(places) == len(asked.train_s):
-        return asked
-    return Demand(
-        asked.train_s[places], asked.train_j[places], asked.download_bytes[places], asked.upload_bytes[places]
-    )
 
 
 def _joules(power_w: float | None, time_s: Floats) -> Floats:

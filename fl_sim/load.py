@@ -81,6 +81,13 @@ def demand(load: Load, fleet: Fleet, phones: Phones) -> Demand:
     )
 
 
+def part_of(asked: Demand, places: Phones) -> Demand:
+    """Return what is asked of some of the phones, int64 [any] places among them."""
+    return Demand(
+        asked.train_s[places], asked.train_j[places], asked.download_bytes[places], asked.upload_bytes[places]
+    )
+
+
 def check_load(load: Load, fleet: Fleet) -> None:
     """Raise ValueError if the load does not know every kind of hardware that the fleet's phones have."""
     if len(load.batch_time_ms) != len(fleet.hardware):
