@@ -134,12 +134,12 @@ class _Server:
 
     def waits(self, asked: Sequence[Job], processes: Sequence[simpy.Process], deadline_s: float | None) -> Steps:
         environment = self._environment
+        # What the server waits for enters the queue after all that happens at the same time: those who deliver or are
+        # lost at the very end of the round have had their turn.
         if deadline_s is None:
             yield self._enough
         else:
             yield simpy.AnyOf(environment, (self._enough, environment.timeout(deadline_s)))
-        # Whoever delivers or is lost at this very time has an event in the queue already, ahead of this one.
-        yield environment.timeout(0)
         outcome = CANCELLED if self._delivered >= self._awaited else LATE
         for job, process in zip(asked, processes, strict=True):
             if process.is_alive:
