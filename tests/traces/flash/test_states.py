@@ -181,6 +181,13 @@ def test_an_interval_left_out_and_events_sorted_are_counted() -> None:
     assert states.report.repaired == (("events that go back in time, sorted", 1),)
 
 
+def test_sorting_keeps_the_order_of_events_in_one_second() -> None:
+    # Wi-Fi goes and comes back forty times in second 5 and is there in the end: ready [2, 9), as before.
+    often = "2020-01-28 00:00:05\t4g\n2020-01-28 00:00:05\twifi\n" * 40
+    states = read_states(file(f"{BACK_IN_TIME}\n{often}"))
+    assert ready(states.availability) == [(2, 9)]
+
+
 def test_years_between_events_and_days_without() -> None:
     gap = NIGHT + "\n2020-01-31 06:40:00\tscreen_on"
     years = NIGHT + "\n2029-01-31 06:40:00\tscreen_on"
