@@ -181,11 +181,16 @@ def test_an_interval_left_out_and_events_sorted_are_counted() -> None:
     assert states.report.repaired == (("events that go back in time, sorted", 1),)
 
 
-def test_sorting_keeps_the_order_of_events_in_one_second() -> None:
-    # Wi-Fi goes and comes back forty times in second 5 and is there in the end: ready [2, 9), as before.
-    often = "2020-01-28 00:00:05\t4g\n2020-01-28 00:00:05\twifi\n" * 40
-    states = read_states(file(f"{BACK_IN_TIME}\n{often}"))
-    assert ready(states.availability) == [(2, 9)]
+def test_events_out_of_order_count_as_sorted_and_those_of_one_second_in_their_order() -> None:
+    random = np.random.default_rng(5)
+    events = [(int(at), WORDS[word]) for at, word in random.integers(0, [[20, len(WORDS)]], (600, 2))]
+    lines = [f"2020-01-28 00:00:{at:02}\t{word}" for at, word in events]
+    ordered = [line for _, line in sorted(zip((at for at, _ in events), lines, strict=True), key=lambda pair: pair[0])]
+    one, two = (read_states(file("\n".join(text))) for text in (lines, ordered))
+    assert ready(one.availability) == ready(two.availability)
+    assert one.connections.network.tolist() == two.connections.network.tolist()
+    assert one.report.repaired == (("events that go back in time, sorted", 1),)
+    assert two.report.repaired == ()
 
 
 def test_years_between_events_and_days_without() -> None:
