@@ -78,9 +78,11 @@ def round_end(rules: Rules, begin_s: float, stop_s: Floats, delivered: npt.NDArr
     if not len(stop_s):
         return float(begin_s), CANCELLED
     end_s = float(stop_s.max())
-    awaited, deliveries_s = rules.awaited(len(stop_s)), stop_s[delivered]
-    if awaited < len(stop_s) and len(deliveries_s) >= awaited:
-        end_s = min(end_s, float(np.partition(deliveries_s, awaited - 1)[awaited - 1]))
+    awaited = rules.awaited(len(stop_s))
+    if awaited < len(stop_s):  # else the last delivery is that time
+        deliveries_s = stop_s[delivered]
+        if len(deliveries_s) >= awaited:
+            end_s = min(end_s, float(np.partition(deliveries_s, awaited - 1)[awaited - 1]))
     if rules.deadline_s is not None and begin_s + rules.deadline_s < end_s:
         return begin_s + rules.deadline_s, LATE
     return end_s, CANCELLED
