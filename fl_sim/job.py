@@ -26,9 +26,9 @@ class Job:
     phone: int
     intervals: Intervals | None
     rates: tuple[Rates, Rates] | None
-    work_s: list[tuple[float, float, float]]
+    work_s: list[list[float]]
     size_bytes: tuple[float, float]
-    multiplier: list[tuple[float, float]]
+    multiplier: list[list[float]]
     fails_at: list[float]
     begin_s: float
     outcome: int = DROPPED

@@ -50,8 +50,8 @@ def intervals_of(fleet: Fleet, phone: int) -> Intervals | None:
         return None
     trace = int(fleet.trace_of[phone])
     return Intervals(
-        memoryview(ready.start_s),
-        memoryview(ready.end_s),
+        ready.start_s.data,
+        ready.end_s.data,
         int(ready.offsets[trace]),
         int(ready.offsets[trace + 1]),
         float(ready.origin_s[trace]) - float(fleet.shift_s[phone]),
@@ -66,8 +66,8 @@ def rates_of(fleet: Fleet, phone: int) -> tuple[Rates, Rates] | None:
         return None
     profile = int(fleet.network_of[phone])
     first, last = int(series.offsets[profile]), int(series.offsets[profile + 1])
-    begin_s, period_s = memoryview(series.begin_s), float(series.period_s[profile])
-    download, upload = memoryview(series.download_bit_per_s), memoryview(series.upload_bit_per_s)
+    begin_s, period_s = series.begin_s.data, float(series.period_s[profile])
+    download, upload = series.download_bit_per_s.data, series.upload_bit_per_s.data
     return Rates(begin_s, download, first, last, period_s), Rates(begin_s, upload, first, last, period_s)
 
 
