@@ -161,5 +161,5 @@ def play_events(
         server = _Server(environment, len(asked), rules.awaited(len(asked)))
         processes = [environment.process(at_work(environment, job, rules.interrupted, server.ended)) for job in asked]
         environment.run(environment.process(server.waits(asked, processes, rules.deadline_s)))
-        end_s = float(environment.now)
-    return FleetRound(begin_s, end_s, participation(asked, fleet, load, end_s))
+        end_s = environment.now
+    return FleetRound(float(begin_s), float(end_s), participation(asked, fleet, load, end_s))

@@ -233,3 +233,9 @@ def test_luck_multiplies_the_rates_of_each_attempt() -> None:
     played = play(small_fleet(None, phones=1), Rules(1, retries=1), draws=draws)
     assert work(played) == [20.0 + 5.0, 2.5 + 20.0, 20.0]
     assert played.clients.download_bytes[0] == 20.0
+
+
+def test_an_attempt_that_fails_at_its_very_end_is_lost_whatever_the_rounding() -> None:
+    load = small_load(0.1, 0.2, 0.3)  # whose sum less the first two is more than the third
+    played = play(small_fleet(None, phones=1), Rules(1), load=load, draws=no_luck(1, 1, [[1.0]]))
+    assert (played.updates, played.end_s) == (0, pytest.approx(0.6))
