@@ -142,11 +142,12 @@ def finish_s(a: Availability, trace: Traces, begin_s: Seconds, work_s: Seconds, 
     found, s = _find(a, trace, begin_s, shift_s), a.stretches
     until = np.where(found.ready, found.until, begin_s)
     done = np.asarray(begin_s + work_s)
-    longer = done > until
+    longer = np.asarray(done > until)
+    if done.shape != longer.shape:
+        done = np.broadcast_to(done, longer.shape).copy()
     if not longer.any():
         return done
     # Where it does not fit: what is left when the next stretch begins.
-    done, longer = np.broadcast_to(done, longer.shape).copy(), np.asarray(longer)
     trace, begin, work, turn, origin, period, until, place = (
         np.broadcast_to(each, longer.shape)[longer]
         for each in (trace, begin_s, work_s, found.turn, found.origin, found.period, until, found.place)
