@@ -141,7 +141,7 @@ def finish_s(a: Availability, trace: Traces, begin_s: Seconds, work_s: Seconds, 
         raise ValueError(message)
     found, s = _find(a, trace, begin_s, shift_s), a.stretches
     until = np.where(found.ready, found.until, begin_s)
-    done = np.asarray(begin_s + work_s)
+    done = np.asarray(np.add(begin_s, work_s, dtype=np.float64))
     longer = np.asarray(done > until)
     if done.shape != longer.shape:
         done = np.broadcast_to(done, longer.shape).copy()
@@ -159,7 +159,9 @@ def finish_s(a: Availability, trace: Traces, begin_s: Seconds, work_s: Seconds, 
         rest = goal - whole * s.ready_s.take(trace)
     place = last_not_above(s.before_s, s.first.take(trace), s.count.take(trace), np.nextafter(rest, -np.inf), s.steps)
     start = origin + (turn + whole + s.start_turn.take(place)) * period + s.start_s.take(place)
-    done[longer] = np.where(left == math.inf, math.inf, start + (rest - s.before_s.take(place)))
+    # Not before the stretch at hand has ended, even if what is left is lost in rounding.
+    end = np.maximum(start + (rest - s.before_s.take(place)), until)
+    done[longer] = np.where(left == math.inf, math.inf, end)
     return done
 
 

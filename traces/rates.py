@@ -172,11 +172,11 @@ def _through(
     place = last_not_above(series.begin_s, first, count, own, series.steps)
     rate = carried.bit_per_s.take(place)
     passed = own - series.begin_s.take(place)
-    at_hand = rate * (series.duration_s.take(place) - passed)
-    seconds = np.asarray(bits / np.where(rate > 0, rate, 1.0))
-    fits = bits <= at_hand
+    remaining = series.duration_s.take(place) - passed
+    fits = np.asarray(bits <= rate * remaining)
+    seconds = np.where(fits, bits, 0.0) / np.where(rate > 0, rate, 1.0)
     if fits.all():
-        return seconds
+        return np.asarray(seconds)
     # Whole periods, such that something is left of the last: it is done at the last place with less carried before.
     goal = carried.before_bit.take(place) + rate * passed + bits
     whole = np.ceil(goal / whole_bit) - 1
@@ -184,7 +184,8 @@ def _through(
     whole, left = np.where(left > 0, (whole, left), (whole - 1, left + whole_bit))
     last = last_not_above(carried.before_bit, first, count, np.nextafter(left, -math.inf), series.steps)
     within = (left - carried.before_bit.take(last)) / carried.bit_per_s.take(last)
-    return np.where(fits, seconds, whole * period + series.begin_s.take(last) + within - own)
+    longer = np.maximum(whole * period + series.begin_s.take(last) + within - own, remaining)
+    return np.where(fits, seconds, longer)
 
 
 def _carried(series: RateSeries, bit_per_s: Floats) -> Carried:

@@ -250,6 +250,12 @@ def test_arrays_that_do_not_fit_together_are_refused(changes: dict[str, np.ndarr
         replace(a, **changes)
 
 
+def test_work_too_small_for_the_clock_does_not_end_before_it_begins() -> None:
+    a = make_availability([[(0, 10), (50, 60)], []], 100.0)
+    assert finish_s(a, 0, np.array([30.0, 70.0, 1e6 + 30]), 1e-300).tolist() == [30.0, 70.0, 1e6 + 30]
+    assert finish_s(a, np.array([0, 1]), 30, 1).tolist() == [51.0, INF]  # whole numbers are seconds, too
+
+
 def test_negative_work_is_refused() -> None:
     with pytest.raises(ValueError, match="work_s must be at least 0"):
         finish_s(make_availability([[(0, 1)]], 10.0), 0, 0.0, np.array([1.0, -1.0]))
