@@ -1,0 +1,62 @@
+"""Options that the sub-commands of ``fedjoule fleet`` share: what is read of traces, and how phones are drawn."""
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from traces.open import OpenedFleet
+
+_READING = ("phones", "rule", "zone", "unknown", "network", "long_slots")
+
+
+def fleet_options(function: Any) -> Any:
+    """Add --phones, --seed, --rule, --zone, --unknown, --long-slots and --network to a command."""
+    for option in (
+        click.option(
+            "--network",
+            metavar="RATE|FILE",
+            help="Of all phones, such as 10Mbit/s, or a file of FLASH's speeds or FedScale's.  [default: the fleet's]",
+        ),
+        click.option(
+            "--long-slots",
+            type=click.Choice(["ready", "absent"]),
+            default="ready",
+            show_default=True,
+            help="What FedScale's slots of more than a day are taken for.",
+        ),
+        click.option(
+            "--unknown",
+            type=click.Choice(["absent", "present"]),
+            default="absent",
+            show_default=True,
+            help="What half hours of FLASH that nobody recorded are taken for.",
+        ),
+        click.option(
+            "--zone", default="floating", show_default=True, help="Of FLASH's raw times: floating, UTC, Europe/Berlin."
+        ),
+        click.option(
+            "--rule",
+            type=click.Choice(["locked", "screen_off"]),
+            default="locked",
+            show_default=True,
+            help="What idle means in FLASH's raw traces.",
+        ),
+        click.option(
+            "--seed", type=click.IntRange(0, 2**32), default=0, show_default=True, help="Of all that is drawn."
+        ),
+        click.option(
+            "--phones",
+            type=click.IntRange(1, 10**8),
+            help="Draw so many phones.  [default: as many as the traces have; 10,000 of a synthetic fleet]",
+        ),
+    ):
+        function = option(function)
+    return function
+
+
+def opened(text: str, options: dict[str, Any]) -> "OpenedFleet":
+    """Return the fleet that ``text`` names, read with the options that ``fleet_options`` adds."""
+    from traces.open import FleetOptions, open_fleet
+
+    return open_fleet(text, options=FleetOptions(seed=options["seed"], **{name: options[name] for name in _READING}))
