@@ -16,12 +16,12 @@ from traces.battery import Battery
 from traces.fleet import Fleet
 from traces.hardware import Hardware, Tier
 from traces.lines import Lines
+from traces.network import PAPER_BIT_PER_S
 from traces.parquet import Kind, read_columns
 from traces.rates import Network, constant_network
 from traces.report import Report, Tally, clean
 
 DAY_S = 86_400.0
-PAPER_BIT_PER_S = 10e6  # the rate of the paper's experiments, for phones of which none is known
 _NEEDED: dict[str, Kind] = {"phone": "text", "start_s": "float64", "end_s": "float64"}
 # What is said of the phone, not the interval: the same in all its rows, or empty.
 _TEXTS = ("model", "soc", "tier")

@@ -1,14 +1,13 @@
 """A text file's lines, each within a bound: a line of a gigabyte is refused before it is read."""
 
 import io
-import os
-import stat
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import IO
 
 from traces.report import clean
+from traces.source_file import check_ordinary
 
 
 class Lines:
@@ -17,11 +16,9 @@ class Lines:
     def __init__(self, source: Path | bytes, most_bytes: int, most_line_bytes: int) -> None:
         self.name = clean(source, 300) if isinstance(source, Path) else "given bytes"
         self._most, self._most_line = most_bytes, most_line_bytes
+        if isinstance(source, Path):
+            check_ordinary(source)
         self._stream: IO[bytes] = source.open("rb") if isinstance(source, Path) else io.BytesIO(source)
-        if isinstance(source, Path) and not stat.S_ISREG(os.fstat(self._stream.fileno()).st_mode):
-            self._stream.close()
-            message = f"{self.name}: must be an ordinary file (it is a device, a pipe or such); name the file itself"
-            raise ValueError(message)
 
     def __enter__(self) -> "Lines":
         return self

@@ -8,6 +8,7 @@ _BITS = {"bit/s": 1, "kbit/s": 10**3, "Mbit/s": 10**6, "Gbit/s": 10**9}
 _BITS |= {"bps": 1, "kbps": 10**3, "Mbps": 10**6, "Gbps": 10**9}
 _BYTES = {"B/s": 8, "kB/s": 8 * 10**3, "MB/s": 8 * 10**6, "GB/s": 8 * 10**9}
 _RATE = re.compile(r"\s*([0-9]+(?:\.[0-9]*)?(?:[eE][+-]?[0-9]{1,2})?)\s*([A-Za-z/]+)\s*", re.ASCII)
+PAPER_BIT_PER_S = 10e6  # the paper's experiments have 10 Mbit/s; for phones of which no rate is known
 _SPELLING = {unit.casefold(): unit for unit in _BITS}
 
 

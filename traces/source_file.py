@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import stat
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -34,8 +33,8 @@ def read_source(path: Path, most_bytes: int) -> SourceFile:
     Raises ValueError if it is larger than ``most_bytes`` or no ordinary file (never read: a pipe has no end), and
     OSError if it cannot be read.
     """
+    check_ordinary(path)
     with path.open("rb") as stream:
-        _check_ordinary(stream.fileno(), path)
         raw = stream.read(most_bytes + 1)
     if len(raw) > most_bytes:
         message = f"{clean(path, 300)}: is larger than {most_bytes:,} bytes, the most that is read of such a file"
@@ -46,17 +45,20 @@ def read_source(path: Path, most_bytes: int) -> SourceFile:
 def sum_of_file(path: Path) -> tuple[str, str, int]:
     """Return name, SHA-256 and bytes of a file that is too large to be held, read piece by piece."""
     digest, size = hashlib.sha256(), 0
+    check_ordinary(path)
     with path.open("rb") as stream:
-        _check_ordinary(stream.fileno(), path)
         while piece := stream.read(_PIECE_BYTES):
             digest.update(piece)
             size += len(piece)
     return (path.name, digest.hexdigest(), size)
 
 
-def _check_ordinary(handle: int, path: Path) -> None:
-    if not stat.S_ISREG(os.fstat(handle).st_mode):
-        message = f"{clean(path, 300)}: must be an ordinary file (it is a device, a pipe or such); name the file itself"
+def check_ordinary(path: Path) -> None:
+    """Raise ValueError unless a path leads to an ordinary file: to open a pipe may take for ever. Raises OSError."""
+    if not stat.S_ISREG(path.stat().st_mode):
+        message = (
+            f"{clean(path, 300)}: must be an ordinary file (it is a folder, a device or such); name the file itself"
+        )
         raise ValueError(message)
 
 

@@ -24,14 +24,17 @@ class ClientFile:
     tally: Tally = field(repr=False)
 
 
-def read_clients(source: Path | bytes) -> ClientFile:
+def read_clients(source: Path | bytes | SourceFile) -> ClientFile:
     """Return a file's entries by client id.
 
     A client that comes twice counts for the first time only, and one that is no dictionary, or that repeats a key, is
     dropped; all of that is counted. Raises ValueError if the file has neither form or is too large, and OSError.
     """
-    file = SourceFile("given bytes", source, "") if isinstance(source, bytes) else read_source(source, _MOST_BYTES)
-    where = clean(source, 300) if isinstance(source, Path) else file.name
+    if isinstance(source, bytes):
+        file = SourceFile("given bytes", source, "")
+    else:
+        file = read_source(source, _MOST_BYTES) if isinstance(source, Path) else source
+    where = clean(source if isinstance(source, Path) else file.name, 300)
     whole = _parsed(file.raw, where)
     tally = Tally()
     entries: dict[str, Mapping[Any, Any]] = {}
