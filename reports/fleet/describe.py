@@ -43,11 +43,13 @@ class Habits:
 def habits(fleet: Fleet) -> Habits | None:
     """Return when a fleet's phones are ready, each in the first period of its trace; None if all always are.
 
-    Of a fleet of more than 20,000 phones every n-th is looked at.
+    Of a fleet of more than 20,000 phones so many are looked at, drawn at random and always the same.
     """
     if fleet.availability is None:
         return None
-    looked = np.unique(np.linspace(0, fleet.phones - 1, min(fleet.phones, _MOST_PHONES)).astype(np.int64))
+    looked = np.arange(fleet.phones)
+    if fleet.phones > _MOST_PHONES:  # every n-th would see some traces alone where they repeat with the phones
+        looked = np.sort(np.random.default_rng(0).choice(fleet.phones, _MOST_PHONES, replace=False))
     own = _of_phones(fleet.availability, fleet, looked)
     battery = fleet.battery
     return Habits(
@@ -121,7 +123,7 @@ def _facts(fleet: Fleet, found: Habits | None) -> Table:
 def _sampled(fleet: Fleet, found: Habits | None) -> tuple[str, ...]:
     if found is None or found.phones == fleet.phones:
         return ()
-    return (f"Times are those of {found.phones:,} phones, evenly taken from all.",)
+    return (f"Times are those of {found.phones:,} phones, drawn at random.",)
 
 
 def _lines(fleet: Fleet, found: Habits | None) -> Iterator[tuple[str, str, list[tuple[str, float]]]]:
