@@ -179,7 +179,7 @@ def _through(
         return np.asarray(seconds)
     # Whole periods, such that something is left of the last: it is done at the last place with less carried before.
     goal = carried.before_bit.take(place) + rate * passed + bits
-    whole = np.ceil(goal / whole_bit) - 1
+    whole = np.floor(goal / whole_bit)
     left = goal - whole * whole_bit
     whole, left = np.where(left > 0, (whole, left), (whole - 1, left + whole_bit))
     last = last_not_above(carried.before_bit, first, count, np.nextafter(left, -math.inf), series.steps)

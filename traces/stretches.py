@@ -18,7 +18,7 @@ class Stretches:
     ``start_turn`` and ends at ``end_s`` of ``end_turn``, both counted from the turn it is looked up in; ``begin_s`` is
     the begin in that turn's own time, for comparison. ``before_s`` is the ready time between 0 of that turn and the
     begin (negative in the period before). ``ready_s`` is the ready time of a whole period of each trace, ``divisor_s``
-    the same with a very large number in place of 0.
+    the same with 1 in place of 0. ``steps`` is what ``last_not_above`` needs.
 
     A trace that is never ready has a stretch without length and one that begins at infinity; one that is always ready
     has one that ends there.
@@ -76,7 +76,6 @@ def unroll(offsets: Places, start_s: Floats, end_s: Floats, period_s: Floats) ->
 
     odd = never | always
     begin_s[trail[odd]] = own_start[trail[odd]] = np.inf
-    own_before[trail[odd]] = np.where(always, ready_s, 0.0)[odd]
     start_turn[trail[odd]] = 0
     own_end[trail[odd]], own_end_turn[trail[odd]] = np.inf, 0
     begin_s[lead[always]], own_start[lead[always]] = -period_s[always], 0.0
@@ -93,7 +92,7 @@ def unroll(offsets: Places, start_s: Floats, end_s: Floats, period_s: Floats) ->
         end_turn=own_end_turn.astype(np.int8),
         before_s=own_before,
         ready_s=ready_s,
-        divisor_s=np.where(ready_s > 0, ready_s, 1e300),
+        divisor_s=np.where(ready_s > 0, ready_s, 1.0),
         steps=bisection_steps(count),
     )
 

@@ -97,6 +97,8 @@ def test_times_that_are_returned_are_on_the_right_side_of_their_edge(
     begin = float(next_ready_s(a, 0, clock, shift))
     assert begin >= clock
     assert is_ready(a, 0, begin, shift)
+    if begin > clock:
+        assert not is_ready(a, 0, np.nextafter(begin, clock), shift)
     assert next_ready_s(a, 0, begin, shift) == begin
     until = float(ready_until_s(a, 0, begin, shift))
     assert until > begin
@@ -106,9 +108,25 @@ def test_times_that_are_returned_are_on_the_right_side_of_their_edge(
         assert next_ready_s(a, 0, until, shift) > until
         # To the last digit: what fits is not touched, what fits just so ends with the stretch.
         assert finish_s(a, 0, begin, np.nextafter(until - begin, 0), shift) <= until
+    assert is_ready(a, 0, np.nextafter(until, begin), shift) or until == INF
     if begin + work <= until:
+        assert ready_between_s(a, 0, begin, begin + work, shift) == (begin + work) - begin
         assert finish_s(a, 0, begin, work, shift) == begin + work
     assert finish_s(a, 0, clock, 0.0, shift) == clock
+
+
+def test_no_turn_is_missed_by_rounding() -> None:
+    # Tenths are no binary fractions, so that many of these turns begin a digit before or after their place.
+    a = make_availability([[(0.0, 0.1), (0.3, 0.4)], [(0.2, 0.7)], [(0.0, 0.3), (0.6, 0.7)]], 0.7, [0.1, 0.0, -0.3])
+    trace = np.arange(3)[:, None]
+    clock = np.random.default_rng(1).uniform(-1e5, 1e6, 100_000)
+    begin = next_ready_s(a, trace, clock)
+    until = ready_until_s(a, trace, begin)
+    assert is_ready(a, trace, begin).all()
+    assert (next_ready_s(a, trace, begin) == begin).all()
+    assert not is_ready(a, trace, until).any()
+    assert (until - begin < 0.5 + 1e-6).all()
+    assert (next_ready_s(a, trace, until) - until < 0.4 + 1e-6).all()
 
 
 @given(rough_traces(), st.floats(-1e7, 1e7), st.floats(1e-3, 20))
@@ -251,9 +269,15 @@ def test_arrays_that_do_not_fit_together_are_refused(changes: dict[str, np.ndarr
 
 
 def test_work_too_small_for_the_clock_does_not_end_before_it_begins() -> None:
+    a = make_availability([[(0, 5e6), (9e6, 9.5e6)]], 1e7, -6e6)
+    assert finish_s(a, 0, 0.0, 1e-12) == 0.0  # 5e6 s were ready before, and a picosecond is lost in them
+    assert finish_s(a, 0, 0.0, 1.0) == 3e6 + 1.0
+
+
+def test_whole_numbers_are_seconds_too() -> None:
     a = make_availability([[(0, 10), (50, 60)], []], 100.0)
-    assert finish_s(a, 0, np.array([30.0, 70.0, 1e6 + 30]), 1e-300).tolist() == [30.0, 70.0, 1e6 + 30]
-    assert finish_s(a, np.array([0, 1]), 30, 1).tolist() == [51.0, INF]  # whole numbers are seconds, too
+    assert finish_s(a, np.array([0, 1]), 30, 1).tolist() == [51.0, INF]
+    assert next_ready_s(a, 0, 30) == 50.0
 
 
 def test_negative_work_is_refused() -> None:
