@@ -95,7 +95,7 @@ def scenarios(draw_from: st.DrawFn) -> tuple[Fleet, Load, Rules, float, Draws]:
     return fleet, load, rules, draw_from(TICKS), Draws(filled(luck), filled(luck), filled(shares))
 
 
-@settings(max_examples=1000)
+@settings(max_examples=300)
 @given(scenarios())
 def test_both_clocks_agree_to_the_tie(scenario: tuple[Fleet, Load, Rules, float, Draws]) -> None:
     fleet, load, rules, begin_s, draws = scenario
@@ -134,7 +134,7 @@ def network_of(kind: str, random: np.random.Generator) -> Network:
 
 @pytest.mark.parametrize("kind", ["constant", "lognormal", "trace"])
 @pytest.mark.parametrize("interrupted", INTERRUPTIONS)
-@settings(max_examples=25)
+@settings(max_examples=15)
 @given(seed=st.integers(0, 2**32))
 @example(seed=0)
 def test_both_clocks_agree_on_crowds(kind: str, interrupted: Interruption, seed: int) -> None:

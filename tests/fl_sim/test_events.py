@@ -84,6 +84,13 @@ def test_abort_loses_an_attempt_that_finds_the_phone_not_ready() -> None:
     assert work(played) == [0.0, 0.0, 0.0]
 
 
+def test_abort_loses_even_an_attempt_without_work_if_the_phone_is_not_ready() -> None:
+    nothing = small_load(0.0, 0.0, 0.0)
+    played = play(small_fleet([SEVENTH] * 2), Rules(1, interrupted="abort"), load=nothing, begin_s=15.0)
+    assert played.clients.outcome.tolist() == [DROPPED, DROPPED]
+    assert play(small_fleet([SEVENTH]), Rules(1, interrupted="abort"), load=nothing, begin_s=100.0).updates == 1
+
+
 def test_abort_delivers_at_the_very_end_of_an_interval() -> None:
     assert play(small_fleet([[(0.0, 35.0)]]), Rules(1, interrupted="abort")).updates == 1
 
