@@ -1,0 +1,64 @@
+"""Rounds on a fleet, one after the other on its clock."""
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from fl_sim.clock import play
+from fl_sim.draws import Draws, draw
+from fl_sim.load import Load, check_load
+from fl_sim.participation import FleetRound
+from fl_sim.rules import Rules
+from fl_sim.selection import Phones, Selector
+from fl_sim.streams import Purpose, stream
+from traces.fleet import Fleet, next_ready
+
+Play = Callable[[Fleet, Load, Rules, Phones, float, Draws], FleetRound]
+TRIES = 10  # rounds that are tried at most for each one that must count
+_PAUSE_S = 60.0
+
+
+def fleet_rounds(
+    fleet: Fleet, load: Load, rules: Rules, selector: Selector, rounds: int, seed: int,
+    *, begin_s: float = 0.0, clock: Play = play,
+) -> Iterator[FleetRound]:  # fmt: skip
+    """Play rounds from ``begin_s`` on until ``rounds`` of them had ``rules.least`` updates, and give each as it ends.
+
+    The next begins where one ends. A selector that looks asks those that are ready, be they fewer than are wanted;
+    where nobody is, the clock goes on to when somebody is. A void round counts for nothing but its cost; one that took
+    no time is followed after a minute. It ends at TRIES times as many rounds, void ones included: count what counts.
+    Chance is keyed by seed and round. ``clock``: ``fl_sim.clock.play``, or its twin ``fl_sim.events.play_events``.
+    Raises ValueError for rounds below 1, for hardware without a cost, and if no phone will be ready any more.
+    """
+    if rounds < 1:
+        message = f"rounds must be at least 1 (got {rounds})"
+        raise ValueError(message)
+    check_load(load, fleet)
+    clock_s, counted = begin_s, 0
+    for number in range(1, TRIES * rounds + 1):
+        random = stream(seed, Purpose.SELECTION, number)
+        phones = selector.select(rules.selected, clock_s, random)
+        if not len(phones):
+            clock_s = next_of_all_s(fleet, clock_s)
+            phones = selector.select(rules.selected, clock_s, random)
+        played = clock(
+            fleet, load, rules, phones, clock_s, draw(fleet, phones, rules, stream(seed, Purpose.FLEET, number))
+        )
+        selector.learn(number, played)
+        void = played.updates < max(rules.least, 1)
+        counted += not void
+        yield played
+        if counted == rounds:
+            return
+        clock_s = played.end_s
+        if void and clock_s == played.begin_s:
+            clock_s += _PAUSE_S
+
+
+def next_of_all_s(fleet: Fleet, clock_s: float) -> float:
+    """Return when the first phone is ready from the clock on. Raises ValueError if none ever is."""
+    first_s = float(next_ready(fleet, np.arange(fleet.phones), clock_s).min())
+    if not np.isfinite(first_s):
+        message = f"no phone of the fleet {fleet.name[:60]!r} is ever ready; give another fleet, or another ready rule"
+        raise ValueError(message)
+    return first_s
