@@ -4,7 +4,6 @@ import math
 from collections import deque
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import simpy
@@ -15,16 +14,14 @@ from fl_sim.job import Job, jobs, participation
 from fl_sim.load import Load
 from fl_sim.participation import CANCELLED, DONE, LATE, STALE, FleetRound
 from fl_sim.rules import Buffered
+from fl_sim.selection import Selector
 from traces.fleet import Fleet, next_ready
-
-if TYPE_CHECKING:
-    from fl_sim.selection import Selector
 
 Steps = Generator[simpy.Event, object, None]
 
 
 def simulate_buffered(
-    fleet: Fleet, load: Load, buffered: Buffered, selector: "Selector", updates: int, random: np.random.Generator
+    fleet: Fleet, load: Load, buffered: Buffered, selector: Selector, updates: int, random: np.random.Generator
 ) -> Iterator[FleetRound]:
     """Yield the versions of the model, as rounds, until at least ``updates`` updates have gone into it.
 
@@ -68,7 +65,7 @@ class _Server:
     """Asks phones, takes what they deliver, makes versions."""
 
     def __init__(
-        self, fleet: Fleet, load: Load, buffered: Buffered, selector: "Selector", random: np.random.Generator
+        self, fleet: Fleet, load: Load, buffered: Buffered, selector: Selector, random: np.random.Generator
     ) -> None:
         self.environment = simpy.Environment()
         self.made: deque[FleetRound] = deque()
