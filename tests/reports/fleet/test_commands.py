@@ -1,0 +1,139 @@
+"""``fedjoule fleet describe``, ``convert`` and ``fetch`` as commands: what they print, write and refuse."""
+
+import hashlib
+import http.server
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from reports.commands.fleet import fleet
+from traces.download import Download
+from traces.fetch import PublicSet
+from traces.folder import read_fleet
+
+OWN = """phone,start_s,end_s,period_s,tier,download_bit_per_s,upload_bit_per_s
+a,0,3600,86400,low,1000000,500000
+b,7200,14400,86400,high,4000000,500000
+b,36000,43200,86400,high,4000000,500000
+"""
+CONTENT = b"levels\n" * 1000
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Path:
+    path = tmp_path / "my_phones.csv"
+    path.write_text(OWN)
+    return path
+
+
+def test_own_intervals_are_described(own: Path) -> None:
+    done = CliRunner().invoke(fleet, ["describe", str(own)], catch_exceptions=False)
+    assert done.exit_code == 0
+    assert done.output.startswith("The fleet my_phones: 2 phones\nmode: fleet;")
+    assert "ready, mean             10.4 % of the time" in done.output  # (1 + 4) / 48
+    assert "Tiers: low 50.0 %, high 50.0 %." in done.output
+    assert hashlib.sha256(OWN.encode()).hexdigest()[:12] in done.output
+
+
+def test_tables_and_a_picture_are_written(own: Path, tmp_path: Path) -> None:
+    out = tmp_path / "new" / "out"
+    done = CliRunner().invoke(fleet, ["describe", str(own), "--out", str(out)], catch_exceptions=False)
+    names = {path.name for path in out.iterdir()}
+    assert names == {
+        "fleet.csv", "fleet_hours.csv", "fleet_hardware.csv", "fleet_networks.csv", "fleet.md", "fleet.svg",
+        "fleet.png", "manifest.json",
+    }  # fmt: skip
+    assert f"wrote {len(names)} files to {out}: " in done.stderr
+    shares = np.loadtxt(out / "fleet_hours.csv", delimiter=",", skiprows=1, usecols=2)
+    assert shares[[0, 1, 2, 3, 4]].tolist() == [0.5, 0.0, 0.5, 0.5, 0.0]
+
+
+def test_a_converted_fleet_is_the_same_fleet(own: Path, tmp_path: Path) -> None:
+    out = tmp_path / "fleets" / "mine"
+    done = CliRunner().invoke(fleet, ["convert", str(own), "--out", str(out)], catch_exceptions=False)
+    assert done.stdout == f"wrote 2 phones to {out}; give it as --fleet\n"
+    written, _ = read_fleet(out)
+    assert written.phones == 2
+    assert written.availability is not None
+    assert written.availability.end_s.tolist() == [3600.0, 14400.0, 43200.0]
+    again = CliRunner().invoke(fleet, ["describe", str(out)], catch_exceptions=False)
+    first = CliRunner().invoke(fleet, ["describe", str(own)], catch_exceptions=False)
+    assert again.output.split("command:")[0] == first.output.split("command:")[0]
+
+
+def test_drawn_phones_are_as_many_as_asked_for(own: Path, tmp_path: Path) -> None:
+    for seed, name in ((1, "x"), (1, "y"), (2, "z")):
+        arguments = ["convert", str(own), "--phones", "500", "--seed", str(seed), "--out", str(tmp_path / name)]
+        done = CliRunner().invoke(fleet, arguments, catch_exceptions=False)
+        assert "wrote 500 phones" in done.stdout
+    x, y, z = (read_fleet(tmp_path / name)[0].trace_of for name in "xyz")
+    assert np.array_equal(x, y)
+    assert not np.array_equal(x, z)
+
+
+def test_anything_else_in_the_folder_is_left_alone(own: Path, tmp_path: Path) -> None:
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "letter.txt").write_text("dear")
+    with pytest.raises(ValueError, match="must be a new or empty folder"):
+        CliRunner().invoke(fleet, ["convert", str(own), "--out", str(tmp_path / "full")], catch_exceptions=False)
+    assert [path.name for path in (tmp_path / "full").iterdir()] == ["letter.txt"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["describe", "nosuch"], "no built-in fleet named 'nosuch'"),
+        (["describe", "nosuch.csv"], "nosuch.csv"),
+        (["describe", "paper", "--network", "10kb/s"], "could mean bits or bytes"),
+        (["fetch", "leaf"], "there are flash and fedscale"),
+    ],
+)
+def test_what_cannot_be_is_refused_in_a_line(arguments: list[str], words: str) -> None:
+    with pytest.raises((ValueError, OSError), match=words) as caught:
+        CliRunner().invoke(fleet, arguments, catch_exceptions=False)
+    assert "\n" not in str(caught.value)
+
+
+class _Answers(http.server.BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(CONTENT)))
+        self.end_headers()
+        self.wfile.write(CONTENT)
+
+    def log_message(self, format: str, *arguments: object) -> None:
+        pass
+
+
+@pytest.fixture
+def address(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Answers) as found:
+        thread = threading.Thread(target=found.serve_forever, args=(0.01,))
+        thread.start()
+        yield f"http://127.0.0.1:{found.server_port}/levels.json"
+        found.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_public_traces_are_fetched(
+    address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, named: bool
+) -> None:
+    known = f"sha256:{hashlib.sha256(CONTENT).hexdigest()}"
+    file = Download("levels.json", known, len(CONTENT), (address,))
+    chosen = PublicSet("flash", "Phones", "BSD", "Somebody: Something, 2021", (file,))
+    monkeypatch.setattr("traces.fetch.find_public_set", lambda _name: chosen)
+    monkeypatch.setenv("FEDJOULE_CACHE", str(tmp_path / "cache"))
+    folder = tmp_path / "here" if named else tmp_path / "cache" / "fleets" / "flash"
+    arguments = ["fetch", "flash", *(["--to", str(folder)] if named else [])]
+    done = CliRunner().invoke(fleet, arguments, catch_exceptions=False)
+    assert (folder / "levels.json").read_bytes() == CONTENT
+    assert f"flash is in {folder}: fedjoule fleet describe shows it\n" in done.stdout
+    assert "cite: Somebody: Something, 2021" in done.stdout
+    assert done.stderr == "Phones: 0.0 MB, BSD\n"
