@@ -1,0 +1,213 @@
+"""The device map: which kind of a fleet's hardware is which measured phone."""
+
+import csv
+import io
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from costmodel.batch import BatchCost
+from fl_sim.method import Method
+from fl_sim.recost import kernel_of
+from profiler.names import did_you_mean, fold, printable
+from traces.hardware import TIERS, Hardware
+
+# The paper's phones of Table 3 by tier, as its Table 4 names them.
+PAPER_TIERS = {"low": "Redmi Note 9", "medium": "Xiaomi 10", "high": "Xiaomi 11 Pro"}
+_DEFAULT = "default"
+_MOST_BYTES = 1 << 20
+_MOST_ENTRIES = 10_000
+_PROCESSORS = ("cpu", "dsp", "gpu", "npu")
+_FORM = "write KIND=DEVICE:PROCESSOR, such as low=Redmi Note 9:dsp; KIND is a tier, a model, a SoC, or default"
+
+
+@dataclass(frozen=True)
+class Target:
+    """A measured phone and its processor (empty: the only one that was measured)."""
+
+    device: str
+    processor: str = ""
+
+
+DeviceMap = Mapping[str, Target]
+
+
+@dataclass(frozen=True, eq=False)
+class Mapped:
+    """A batch cost for each kind of hardware, and what a reader must know about them."""
+
+    costs: tuple[BatchCost, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def batch_time_ms(self) -> npt.NDArray[np.float64]:
+        """Milliseconds of a batch, float64 [kinds]."""
+        return np.array([cost.time_ms for cost in self.costs])
+
+    @property
+    def batch_energy_mj(self) -> npt.NDArray[np.float64]:
+        """Millijoules of a batch, float64 [kinds]; NaN where it was not measured."""
+        energies = [np.nan if cost.energy_mj is None else cost.energy_mj for cost in self.costs]
+        return np.array(energies, dtype=np.float64)
+
+
+def read_device_map(text: str) -> DeviceMap:
+    """Return a device map: the text itself, or the file that it names (.toml with KIND = "DEVICE:PROCESSOR", .csv with
+    columns kind, device and processor).
+
+    Raises ValueError for what cannot be read as one, OSError for a file that cannot be opened.
+    """
+    suffix = Path(text).suffix.lower()
+    if "=" in text or suffix not in (".toml", ".csv"):
+        pairs = [each.partition("=")[::2] for each in text.split(",") if each.strip()]
+    else:
+        with open(text, "rb") as file:
+            raw = file.read(_MOST_BYTES + 1)
+        pairs = _file_pairs(text, raw, suffix)
+    found: dict[str, Target] = {}
+    for key, value in pairs:
+        kind, target = fold(key.strip()), _target(key, value)
+        if kind in found:
+            message = f"device map names {printable(key.strip(), 60)!r} twice; keep one"
+            raise ValueError(message)
+        found[kind] = target
+    if not 0 < len(found) <= _MOST_ENTRIES:
+        message = f"device map must have from 1 to {_MOST_ENTRIES:,} entries (got {len(found)}); {_FORM}"
+        raise ValueError(message)
+    return found
+
+
+def _file_pairs(name: str, raw: bytes, suffix: str) -> list[tuple[str, str]]:
+    shown = printable(name, 200)
+    if len(raw) > _MOST_BYTES:
+        message = f"{shown}: must be at most {_MOST_BYTES >> 20} MiB"
+        raise ValueError(message)
+    try:
+        content = raw.decode()
+        if suffix == ".toml":
+            return [(key, str(value)) for key, value in tomllib.loads(content).items()]
+        rows = list(csv.DictReader(io.StringIO(content), strict=True))
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError, csv.Error, RecursionError) as error:
+        message = f"{shown}: cannot be read ({printable(error, 120)})"
+        raise ValueError(message) from error
+    for number, row in enumerate(rows, start=2):
+        if not row.get("kind") or not row.get("device"):
+            message = f"{shown}: line {number} must have a kind and a device; columns are kind, device, processor"
+            raise ValueError(message)
+    return [(row["kind"], f"{row['device']}:{row.get('processor') or ''}") for row in rows]
+
+
+def _target(key: str, value: str) -> Target:
+    device, colon, processor = value.strip().rpartition(":")
+    if not colon:
+        device, processor = processor, ""
+    if not key.strip() or not device.strip() or (processor and processor not in _PROCESSORS):
+        message = f"device map entry {printable(f'{key}={value}', 80)!r} is none; {_FORM} ({', '.join(_PROCESSORS)})"
+        raise ValueError(message)
+    return Target(device.strip(), processor)
+
+
+def map_devices(
+    hardware: Hardware, costs: Iterable[BatchCost], method: Method, *, model: str, dataset: str, batch_size: int,
+    given: DeviceMap | None = None,
+) -> Mapped:  # fmt: skip
+    """Return the batch cost of each kind of hardware, from the measurements of this model, data set and batch size.
+
+    A kind is found in ``given`` by its model, its SoC, its tier, or ``default``. Without a map, a kind that is itself a
+    measured phone (model or SoC) is that phone; else tiers are the paper's phones of Table 3, on the DSP. Where only
+    one phone was measured in the method's arithmetic, all kinds have its cost, and a note says so. A time is never
+    scaled by a score. Raises ValueError naming the kinds that no measurement stands for.
+    """
+    precision, own = kernel_of(method)
+    known = [
+        cost for cost in costs
+        if (fold(cost.model), fold(cost.dataset), cost.batch_size) == (fold(model), fold(dataset), batch_size)
+        and cost.precision == precision
+    ]  # fmt: skip
+    what = f"{model} on {dataset}, batch {batch_size}, {precision}"
+    if not known:
+        message = f"nothing was measured for {what}; give a table of yours with --measurements"
+        raise ValueError(message)
+    notes = [] if own else [f"unmeasured: {method.title} has no measured kernel; {precision} is what runs today."]
+    processors = {cost.processor for cost in known}
+    usual = "dsp" if precision == "int8" and "dsp" in processors else ""
+    chosen: list[BatchCost | None] = []
+    for kind in range(len(hardware)):
+        if given is None:
+            chosen.append(_by_itself(hardware, kind, known, usual))
+        else:
+            chosen.append(_mapped(hardware, kind, known, given, usual, what))
+    devices = {fold(cost.device) for cost in known}
+    if None in chosen and given is None and len(devices) == 1:
+        only = _only(known, known[0].device, usual, what)
+        chosen = [only if cost is None else cost for cost in chosen]
+        notes.append(
+            f"unmeasured: {what} was measured on {only.device} alone, so every phone of the fleet has its cost; what"
+            " others take is not known."
+        )
+    _refuse_unmapped(hardware, chosen, known, what)
+    found = tuple(cost for cost in chosen if cost is not None)
+    inferred = {f"{cost.device} {cost.processor}" for cost in found if cost.provenance == "inferred"}
+    notes += [f"The cost of {printable(name, 60)} is inferred, not measured." for name in sorted(inferred)]
+    missing = {f"{cost.device} {cost.processor}" for cost in found if cost.energy_mj is None}
+    notes += [f"No energy was measured for {printable(name, 60)}." for name in sorted(missing)]
+    return Mapped(found, tuple(notes))
+
+
+def _by_itself(hardware: Hardware, kind: int, known: list[BatchCost], usual: str) -> BatchCost | None:
+    """Return the cost of a kind that is a measured phone, or of its tier's phone; None if nothing fits."""
+    names = {fold(name) for name in (hardware.models[kind], hardware.socs[kind]) if name}
+    for device in (PAPER_TIERS.get(hardware.tiers[kind], ""), ""):
+        fits = [
+            cost for cost in known
+            if (fold(cost.device) in names if not device else fold(cost.device) == fold(device))
+            and (not usual or cost.processor == usual)
+        ]  # fmt: skip
+        if fits:
+            return fits[0]
+    return None
+
+
+def _mapped(
+    hardware: Hardware, kind: int, known: list[BatchCost], given: DeviceMap, usual: str, what: str
+) -> BatchCost | None:
+    for name in (hardware.models[kind], hardware.socs[kind], hardware.tiers[kind], _DEFAULT):
+        target = given.get(fold(name)) if name else None
+        if target is not None:
+            return _only(known, target.device, target.processor or usual, what)
+    return None
+
+
+def _only(known: list[BatchCost], device: str, processor: str, what: str) -> BatchCost:
+    fits = [cost for cost in known if fold(cost.device) == fold(device)]
+    if not fits:
+        message = f"device {printable(device, 60)!r} was not measured for {what}; "
+        raise ValueError(message + did_you_mean(device, sorted({cost.device for cost in known})))
+    on = [cost for cost in fits if not processor or cost.processor == processor]
+    if not on:
+        there = ", ".join(sorted({cost.processor for cost in fits}))
+        message = f"{fits[0].device} was not measured on the {processor} for {what}; it was on: {there}"
+        raise ValueError(message)
+    if len({cost.processor for cost in on}) > 1 or len({cost.conditions for cost in on}) > 1:
+        there = ", ".join(f"{cost.device}:{cost.processor}" for cost in on)
+        message = f"several measurements of {fits[0].device} fit {what} ({printable(there, 200)}); name the processor, "
+        raise ValueError(message + "or give a table with one of them")
+    return on[0]
+
+
+def _refuse_unmapped(hardware: Hardware, chosen: list[BatchCost | None], known: list[BatchCost], what: str) -> None:
+    lacking = [kind for kind, cost in enumerate(chosen) if cost is None]
+    if not lacking:
+        return
+    names = [hardware.models[kind] or hardware.socs[kind] or hardware.tiers[kind] or f"kind {kind}" for kind in lacking]
+    devices = ", ".join(sorted({f"{cost.device}:{cost.processor}" for cost in known}))
+    some = ", ".join(printable(name, 40) for name in names[:5]) + (" and others" if len(names) > 5 else "")
+    message = (
+        f"device map: {len(lacking)} of {len(hardware)} kinds of hardware have no measured device ({some}); name one "
+        f"for each tier ({', '.join(TIERS)}), model or SoC, or default=DEVICE; measured for {what}: {devices}"
+    )
+    raise ValueError(message)
