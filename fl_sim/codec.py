@@ -1,5 +1,6 @@
 """How weights become bytes on the wire, and weights again. Bytes are counted, not computed."""
 
+import struct
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -89,6 +90,11 @@ class Codec:
         """The payload's name in a plan: fp32, int8, ..."""
         return self.form.format
 
+    @property
+    def draws(self) -> bool:
+        """Whether it rounds stochastically, so that ``encode`` needs a generator."""
+        return isinstance(self.form, Quantize) and self.form.rounding == "stochastic"
+
 
 def encode(
     codec: Codec, model: Model, weights: Weights, *, exponents: tuple[int, ...], rng: np.random.Generator | None = None,
@@ -139,11 +145,11 @@ def decode(codec: Codec, model: Model, sent: Message) -> Weights:
     if isinstance(form, Sign):
         signs = np.unpackbits(body, count=count).astype(np.float32)
         return FloatWeights(signs * 2 - 1)
-    exponents = tuple(np.frombuffer(sent.payload, dtype=np.int8, count=layers).tolist())
+    exponents = struct.unpack_from(f"{layers}b", sent.payload)
     check_exponents(model, exponents)
     values = body.view(np.int8) if bits == 8 else _unpacked(body, bits, count)
-    if values.min() == -(1 << (bits - 1)):
-        message = f"mantissas must be {1 - (1 << (bits - 1))} or more (got {values.min()})"
+    if (least := np.minimum.reduce(values)) == -(1 << (bits - 1)):
+        message = f"mantissas must be {1 - (1 << (bits - 1))} or more (got {least})"
         raise ValueError(message)
     return IntWeights(values, exponents)
 
@@ -176,9 +182,9 @@ def _bytes(
         chosen = exponents if form.exponents == "fixed" else layer_exponents(model, values, form.bits)
         weights = quantized(model, values, chosen, bits=form.bits, rng=rng if form.rounding == "stochastic" else None)
     check_exponents(model, weights.exponents)
-    head = np.array(weights.exponents, dtype=np.int8)
+    head = struct.pack(f"{len(weights.exponents)}b", *weights.exponents)
     body = weights.values if form.bits == 8 else _packed(weights.values, form.bits)
-    return b"".join((head.data, np.ascontiguousarray(body).data))
+    return b"".join((head, np.ascontiguousarray(body).data))
 
 
 def _packed(values: Mantissas, bits: int) -> Bytes:

@@ -6,11 +6,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from fl_sim.codec import Memory, Quantize, decode, encode
+from fl_sim.codec import Memory, decode, encode
 from fl_sim.engine import Engine, Work
 from fl_sim.ranks import Alone, Ranks, shares
 from fl_sim.runlog import ClientRow, RoundRow
-from fl_sim.server import Server, broadcast, deployed, grid_shares, next_server
+from fl_sim.server import Server, broadcast, deployed, grid_shares, next_server, reference_values
 from fl_sim.setting import Setting
 from fl_sim.streams import Purpose, stream
 from fl_sim.sums import Unit, add, as_unit, mean, unit_of
@@ -55,7 +55,7 @@ def rounds(setting: Setting, engine: Engine, server: Server, ranks: Ranks | None
 def _round(setting: Setting, engine: Engine, server: Server, ranks: Ranks) -> Round:
     number, parameters = server.round_number + 1, setting.model.parameters
     sent, reference = broadcast(setting, server)
-    tasks = [setting.task(client, number) for client in setting.cohort(number)]
+    tasks = setting.tasks(number)
     samples = [len(setting.partition.of(task.client)) for task in tasks]
     fixed = setting.method.fixed_exponents
     unit = unit_of(sum(samples), server.exponents if fixed else None)
@@ -64,10 +64,11 @@ def _round(setting: Setting, engine: Engine, server: Server, ranks: Ranks) -> Ro
     memories = _train(setting, engine, server, reference, tasks, samples, unit, total[:parameters], told, ranks)
     ranks.add_up(total)
     found = mean(total[:parameters], sum(samples), unit, setting.model)
-    after = next_server(setting, replace(server, memories=memories), reference, found)
+    values = reference_values(setting, reference)
+    after = next_server(setting, replace(server, memories=memories), values, found)
     rows = _client_rows(tasks, samples, told, sent.nbytes)
     row = _round_row(setting, number, rows, _judged(setting, engine, after, ranks))
-    grid = grid_shares(setting, server, after, reference, found)
+    grid = grid_shares(setting, server, after, values, found)
     row = replace(
         row, share_above_half_lsb=grid.above_half_lsb, share_changed=grid.changed, share_saturated=grid.saturated
     )
@@ -81,12 +82,12 @@ def _train(
     """Train this process's clients into ``sums`` and ``told``; return the clients' memories."""
     model, codec, memories = setting.model, setting.method.uplink, dict(server.memories)
     start = FloatWeights(floats(model, reference)) if isinstance(setting.trainer, Fp32) else reference
-    draws = isinstance(codec.form, Quantize) and codec.form.rounding == "stochastic"
     mine = shares(tasks, ranks.count)[ranks.rank]
+    right, loss_sums, upload_bytes = ([0] * len(tasks), [0.0] * len(tasks), [0] * len(tasks))
     for place, result in engine.train(start, [tasks[i] for i in mine]):
         i = mine[place]
         client, number = tasks[i].client, tasks[i].round_number
-        rng = stream(setting.config.seed, Purpose.UPLOAD, number, client) if draws else None
+        rng = stream(setting.config.seed, Purpose.UPLOAD, number, client) if codec.draws else None
         try:
             sent, memory = encode(
                 codec, model, result.weights, exponents=server.exponents, rng=rng, reference=start,
@@ -98,7 +99,8 @@ def _train(
             raise ArithmeticError(message) from error
         if memory is not None:
             memories[client] = memory
-        told[i] = result.right, np.float64(result.loss_sum).view(np.int64), sent.nbytes
+        right[i], loss_sums[i], upload_bytes[i] = result.right, result.loss_sum, sent.nbytes
+    told[:] = np.stack([right, np.array(loss_sums).view(np.int64), upload_bytes], axis=1)
     return memories
 
 
@@ -131,14 +133,15 @@ def _judge(setting: Setting, engine: Engine, weights: IntWeights | FloatWeights,
 def _client_rows(
     tasks: list[LocalTask], samples: list[int], told: npt.NDArray[np.int64], download_bytes: int
 ) -> list[ClientRow]:
-    losses = told[:, 1].copy().view(np.float64)
+    right, upload_bytes = told[:, 0].tolist(), told[:, 2].tolist()
+    losses = told[:, 1].copy().view(np.float64).tolist()
     return [
         ClientRow(
             round=task.round_number, client=task.client, samples=count, images=len(task.indices), batches=task.steps,
-            download_bytes=download_bytes, upload_bytes=int(upload), train_accuracy=int(right) / len(task.indices),
-            train_loss=float(loss) / len(task.indices),
+            download_bytes=download_bytes, upload_bytes=upload, train_accuracy=hits / len(task.indices),
+            train_loss=loss / len(task.indices),
         )
-        for task, count, right, loss, upload in zip(tasks, samples, told[:, 0], losses, told[:, 2], strict=True)
+        for task, count, hits, loss, upload in zip(tasks, samples, right, losses, upload_bytes, strict=True)
     ]  # fmt: skip
 
 

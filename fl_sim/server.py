@@ -6,8 +6,8 @@ import numpy as np
 import numpy.typing as npt
 
 from fl_sim.aggregator import AccumulateUpdates, Aggregator, aggregate, kept_in_range
-from fl_sim.codec import Memory, Message, decode, encode
-from fl_sim.model import Floats
+from fl_sim.codec import Memory, Message, Quantize, decode, encode
+from fl_sim.model import Floats, Model
 from fl_sim.setting import Setting
 from fl_sim.streams import Purpose, stream
 from fl_sim.weights import LARGEST, FloatWeights, IntWeights, Weights, layer_exponents, quantized
@@ -27,6 +27,16 @@ class Server:
     exponents: tuple[int, ...]
     velocity: Values
     memories: dict[int, Memory] = field(default_factory=dict)
+    _nearest: list[IntWeights] = field(default_factory=list, init=False, repr=False)
+
+    def nearest(self, model: Model) -> IntWeights:
+        """Return the weights rounded to nearest with the run's exponents: broadcast, judged and compared, found once.
+
+        Raises ArithmeticError if a weight is not finite.
+        """
+        if not self._nearest:
+            self._nearest.append(quantized(model, self.weights, self.exponents))
+        return self._nearest[0]
 
 
 @dataclass(frozen=True)
@@ -62,17 +72,21 @@ def aggregator_of(setting: Setting) -> Aggregator:
 
 def broadcast(setting: Setting, server: Server) -> tuple[Message, Weights]:
     """Return what the server sends in the next round and how clients read it: the round's reference."""
-    codec = setting.method.downlink
-    rng = stream(setting.config.seed, Purpose.DISPATCH, server.round_number + 1)
-    sent, _ = encode(codec, setting.model, FloatWeights(server.weights), exponents=server.exponents, rng=rng)
-    return sent, decode(codec, setting.model, sent)
+    codec, model = setting.method.downlink, setting.model
+    rng = stream(setting.config.seed, Purpose.DISPATCH, server.round_number + 1) if codec.draws else None
+    weights: Weights = server.nearest(model) if codec.form == Quantize() else FloatWeights(server.weights)
+    sent, _ = encode(codec, model, weights, exponents=server.exponents, rng=rng)
+    return sent, decode(codec, model, sent)
 
 
-def next_server(setting: Setting, server: Server, reference: Weights, mean: Values) -> Server:
-    """Return the server after a round with this weighted mean of what the clients sent, float64 [parameters]."""
+def next_server(setting: Setting, server: Server, reference: Values, mean: Values) -> Server:
+    """Return the server after a round with this weighted mean of what the clients sent, float64 [parameters].
+
+    ``reference`` are the values of what was broadcast.
+    """
     aggregator = aggregator_of(setting)
     weights, velocity = aggregate(
-        aggregator, server.weights.astype(np.float64), reference_values(setting, reference), mean, server.velocity,
+        aggregator, server.weights.astype(np.float64), reference, mean, server.velocity,
         update=setting.method.uplink.update,
     )  # fmt: skip
     leaves = isinstance(aggregator, AccumulateUpdates) and (aggregator.momentum or aggregator.rate > 1)
@@ -94,21 +108,23 @@ def deployed(setting: Setting, server: Server) -> IntWeights | None:
     """Return the INT8 model of the server's weights, rounded to nearest; None if the method never sends INT8."""
     if setting.method.downlink.format != "int8" or setting.model.bias:
         return None
-    fixed = setting.method.fixed_exponents
-    exponents = server.exponents if fixed else layer_exponents(setting.model, server.weights)
-    return quantized(setting.model, server.weights, exponents)
+    if setting.method.fixed_exponents:
+        return server.nearest(setting.model)
+    return quantized(setting.model, server.weights, layer_exponents(setting.model, server.weights))
 
 
-def grid_shares(setting: Setting, server: Server, after: Server, reference: Weights, mean: Values) -> GridShares:
-    """Return how much of a round survives on the grid; ``server`` before the round, ``after`` behind it."""
-    if not (setting.method.fixed_exponents and isinstance(reference, IntWeights)):
+def grid_shares(setting: Setting, server: Server, after: Server, reference: Values, mean: Values) -> GridShares:
+    """Return how much of a round survives on the grid; ``server`` before the round, ``after`` behind it.
+
+    ``reference`` are the values of what was broadcast.
+    """
+    if not setting.method.fixed_exponents:
         return GridShares()
-    model, above = setting.model, 0
-    change = np.abs(mean - reference_values(setting, reference))
-    for part, e in zip(model.split(change), reference.exponents, strict=True):
+    model, above, change = setting.model, 0, mean - reference
+    np.abs(change, out=change)
+    for part, e in zip(model.split(change), server.exponents, strict=True):
         above += int(np.count_nonzero(part >= 2.0**e / 2))
-    now = quantized(model, after.weights, after.exponents).values
-    before = quantized(model, server.weights, server.exponents).values
+    now, before = after.nearest(model).values, server.nearest(model).values
     return GridShares(
         above_half_lsb=above / len(now),
         changed=np.count_nonzero(now != before) / len(now),

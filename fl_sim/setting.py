@@ -9,7 +9,7 @@ from fl_sim.data.dataset import Dataset
 from fl_sim.method import Method
 from fl_sim.model import Floats, Model, find_model
 from fl_sim.partition import Partition, by_owner, dirichlet, iid, shards
-from fl_sim.streams import Purpose, rounding_seed, stream
+from fl_sim.streams import Purpose, client_streams, rounding_seed, stream
 from fl_sim.task import LocalTask, local_task
 from fl_sim.trainer import Trainer
 from profiler.native.model import largest_batch
@@ -46,13 +46,21 @@ class Setting:
         chosen = rng.choice(self.partition.clients, self.config.cohort, replace=False, shuffle=False)
         return sorted(chosen.tolist())
 
+    def tasks(self, round_number: int) -> list[LocalTask]:
+        """Return what the clients of a round do; ``task`` is its slow twin."""
+        clients = self.cohort(round_number)
+        draws = client_streams(self.config.seed, Purpose.ORDER, round_number, clients)
+        return [self._task(client, round_number, rng) for client, rng in zip(clients, draws, strict=True)]
+
     def task(self, client: int, round_number: int) -> LocalTask:
         """Return what a client does in a round."""
+        return self._task(client, round_number, stream(self.config.seed, Purpose.ORDER, round_number, client))
+
+    def _task(self, client: int, round_number: int, rng: np.random.Generator) -> LocalTask:
         config = self.config
         return local_task(
-            self.partition.of(client), stream(config.seed, Purpose.ORDER, round_number, client), client=client,
-            round_number=round_number, epochs=config.epochs, batch_size=config.batch_size,
-            rounding_seed=rounding_seed(config.seed, round_number, client),
+            self.partition.of(client), rng, client=client, round_number=round_number, epochs=config.epochs,
+            batch_size=config.batch_size, rounding_seed=rounding_seed(config.seed, round_number, client),
         )  # fmt: skip
 
 

@@ -75,7 +75,7 @@ def simulate(
 
     A checkpoint is written now and then and when the iterator is closed or interrupted; killed at any moment, a run
     that is resumed ends with the same files. Raises ArithmeticError when training diverges (what was done stays), and
-    the errors of ``read_checkpoint``.
+    the errors of ``read_checkpoint``; without ``resume`` FileExistsError where rounds have been done already.
     """
     ranks = ranks or Alone()
     state = _start(setting, run, ranks, resume=resume)
@@ -120,6 +120,8 @@ def _start(setting: Setting, run: Path, ranks: Ranks, *, resume: bool) -> Checkp
         check_room(setting.partition.clients, setting.model.parameters)
     fresh = Checkpoint(first_server(setting), [], [], identity_of(setting))
     if not resume:
+        if (run / CHECKPOINT).exists():  # no process has written one before all have passed here
+            check_vacant(run)
         return fresh
     for aside in run.glob(".fedjoule-*") if ranks.rank == 0 else ():  # what a killed process was writing
         shutil.rmtree(aside, ignore_errors=True)

@@ -95,9 +95,9 @@ def mean(sums: Sums, samples: int, unit: Unit, model: Model) -> Means:
         raise ValueError(message)
     if unit.exponents is None:
         return sums / (float(samples) * unit.scale)
-    values = sums / float(samples)
-    for part, e in zip(model.split(values), unit.exponents, strict=True):
-        part *= 2.0**e
+    values = np.empty(len(sums))
+    for part, out, e in zip(model.split(sums), model.split(values), unit.exponents, strict=True):
+        np.divide(part, samples * 2.0**-e, out=out)  # one division: by a power of two it is exact
     return values
 
 

@@ -2,12 +2,19 @@
 
 import atexit
 import threading
-from collections.abc import Callable, Generator, Sequence
-from itertools import count
-from queue import SimpleQueue
+import time
+from collections import deque
+from collections.abc import Callable, Generator, Iterator, Sequence
+from queue import Empty, SimpleQueue
 from typing import Any, Generic, Protocol, TypeVar
 
 Result = TypeVar("Result")
+Worker = TypeVar("Worker", contravariant=True)
+Made = TypeVar("Made", covariant=True)
+
+# So long results may gather before whoever takes them is woken: a waking can take longer than adding a client up.
+_PATIENCE_S = 0.001
+_TOGETHER_S = 0.001  # what takes less is done with others of its kind, in one go
 
 
 class Bench(Protocol):
@@ -21,22 +28,102 @@ class Bench(Protocol):
 BenchKind = TypeVar("BenchKind", bound=Bench)
 
 
-class Call(Generic[Result]):
-    """Jobs that were asked for together; those that wait are left out once it is over. ``end`` is then called once."""
+class Job(Protocol[Worker, Made]):
+    """What a thread does at its bench with some places of a call: one result for each."""
 
-    def __init__(self, end: Callable[[], None]) -> None:
-        self.done: SimpleQueue[tuple[int, Result | BaseException]] = SimpleQueue()
-        self.over = False
-        self._end = end
+    def __call__(self, bench: Worker, places: range, /) -> Sequence[Made]:
+        """Return the results, in the order of ``places``."""
+        ...
+
+
+class Call(Generic[BenchKind, Result]):
+    """Places 0 to ``count`` - 1 of a job: threads help themselves, and rest while ``ahead`` results wait to be taken.
+
+    Places that take long are taken one by one, others by some at a time, fewer towards the end. What nobody has begun
+    is left out once the call is over; ``end`` is then called once.
+    """
+
+    def __init__(
+        self, job: Job[BenchKind, Result], count: int, workers: int, ahead: int, end: Callable[[], None]
+    ) -> None:
+        self._job, self._count, self._workers, self._ahead, self._end = job, count, workers, ahead, end
+        self._lock, self._over = threading.Lock(), False
+        self._begun = self._taken = self._resting = 0
+        self._done: deque[tuple[int, Result | BaseException]] = deque()
+        self._awaited = 0  # results that wake whoever takes them; 0 where nobody waits
+        self._woken: SimpleQueue[None] = SimpleQueue()
+
+    def work(self, bench: BenchKind) -> None:
+        """Do some places after the others, until none is left or enough results wait."""
+        together = 1
+        while places := self._begin(together):
+            begun_s = time.perf_counter()
+            try:
+                self._hand_in(list(zip(places, self._job(bench, places), strict=True)))
+            except BaseException as error:
+                self._hand_in([(places[0], error)])
+            taken_s = max(time.perf_counter() - begun_s, 1e-6)
+            together = max(1, int(len(places) * _TOGETHER_S / taken_s))
+
+    def results(self, go_on: Callable[[], None]) -> Iterator[tuple[int, Result]]:
+        """Give (place, result) as they are done; ``go_on`` is called when a thread that rests can work again."""
+        for _ in range(self._count):
+            if not self._done:
+                self._wait()
+            place, result = self._done.popleft()
+            if isinstance(result, BaseException):
+                raise result
+            with self._lock:
+                self._taken += 1
+                rests = self._resting > 0
+                self._resting -= rests
+            if rests:
+                go_on()
+            yield place, result
 
     def close(self, error: BaseException | None = None) -> None:
         """Want no more results; whoever still waits for one gets ``error``."""
-        if self.over:
+        if self._over:
             return
-        self.over = True
+        self._over = True
         self._end()
         if error is not None:
-            self.done.put((-1, error))
+            self._hand_in([(-1, error)])
+
+    def _begin(self, together: int) -> range:
+        with self._lock:
+            left = 0 if self._over else self._count - self._begun
+            room = self._taken + self._ahead - self._begun
+            self._resting += left > 0 and room == 0
+            first = self._begun
+            self._begun += min(together, room, -(-left // self._workers))
+            return range(first, self._begun)
+
+    def _hand_in(self, results: Sequence[tuple[int, Result | BaseException]]) -> None:
+        with self._lock:
+            self._done.extend(results)
+            failed = isinstance(results[0][1], BaseException)
+            wakes = self._awaited > 0 and (failed or len(self._done) >= self._awaited)
+            if wakes:
+                self._awaited = 0
+        if wakes:
+            self._woken.put(None)
+
+    def _wait(self) -> None:
+        """Return when there is a result: all that can come by themselves, or after a moment those that have."""
+        with self._lock:
+            if self._done:
+                return
+            self._awaited = min(self._count - self._taken, self._ahead)
+        try:
+            self._woken.get(timeout=_PATIENCE_S)
+        except Empty:
+            with self._lock:
+                woken = not self._awaited  # just now
+                if not woken:
+                    self._awaited = 0 if self._done else 1
+            if woken or self._awaited:
+                self._woken.get()
 
 
 class Crew(Generic[BenchKind]):
@@ -50,13 +137,11 @@ class Crew(Generic[BenchKind]):
         self._make_bench = make_bench
         self._waiting: SimpleQueue[Callable[[BenchKind], None] | None] = SimpleQueue()
         self._threads: list[threading.Thread] = []
-        self._calls: list[Call[Any]] = []
+        self._calls: list[Call[BenchKind, Any]] = []
         self._closed = False
 
-    def do(
-        self, jobs: Sequence[Callable[[BenchKind], Result]], end: Callable[[], None]
-    ) -> Generator[tuple[int, Result]]:
-        """Give (place in ``jobs``, result) as jobs end.
+    def do(self, job: Job[BenchKind, Result], count: int, end: Callable[[], None]) -> Generator[tuple[int, Result]]:
+        """Give (place, result) for the places 0 to ``count`` - 1 as they are done.
 
         Raises what a job raises. ``end`` is called when no more results are wanted: all are done, one has failed, or
         whoever took them has left; jobs at work then should end soon.
@@ -64,36 +149,15 @@ class Crew(Generic[BenchKind]):
         if self._closed:
             raise _closed()
         self._begin()
-        call, places = Call[Result](end), count()
+        call = Call(job, count, self.workers, self.ahead, end)
         self._calls.append(call)
         try:
-            for _ in jobs[: self.ahead]:
-                self._hand_out(call, jobs, next(places))
-            for _ in jobs:
-                place, result = call.done.get()
-                if isinstance(result, BaseException):
-                    raise result
-                if (following := next(places)) < len(jobs):
-                    self._hand_out(call, jobs, following)
-                yield place, result
+            for _ in range(min(count, self.workers)):
+                self._waiting.put(call.work)
+            yield from call.results(lambda: self._waiting.put(call.work))
         finally:
             call.close()
             self._calls.remove(call)
-
-    def _hand_out(self, call: Call[Result], jobs: Sequence[Callable[[BenchKind], Result]], place: int) -> None:
-        if place >= len(jobs):
-            return
-        job = jobs[place]
-
-        def do(bench: BenchKind) -> None:
-            if call.over:
-                return
-            try:
-                call.done.put((place, job(bench)))
-            except BaseException as error:
-                call.done.put((place, error))
-
-        self._waiting.put(do)
 
     def _begin(self) -> None:
         if not self._threads:
@@ -106,8 +170,8 @@ class Crew(Generic[BenchKind]):
     def _work(self) -> None:
         bench = self._make_bench()
         try:
-            while (job := self._waiting.get()) is not None:
-                job(bench)
+            while (work := self._waiting.get()) is not None:
+                work(bench)
         finally:
             bench.close()
 

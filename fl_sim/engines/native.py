@@ -1,7 +1,8 @@
 """The native engine: C kernels, one client a thread, with its network near the core that trains it."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
+from dataclasses import dataclass
 from functools import partial
 from typing import Literal
 
@@ -16,7 +17,8 @@ from fl_sim.task import Evaluation, Indices, LocalResult, LocalTask
 from fl_sim.trainer import Fp32
 from fl_sim.weights import FloatWeights, IntWeights, Weights
 from profiler.native.model import largest_batch
-from profiler.native.network import Network
+from profiler.native.network import Client, Network
+from profiler.native.rules import Rules
 from profiler.native.samples import Outcome, Samples, Stop
 
 Precision = Literal["fp32", "int8"]
@@ -49,14 +51,17 @@ class NativeEngine:
         else:
             begun = start_of(self.work, start, IntWeights)
         order = sorted(range(len(tasks)), key=lambda i: -len(tasks[i].indices))
-        feed, stop = self._feed("train", _precision(self.work)), Stop()
-        jobs = [partial(_train, work=self.work, feed=feed, start=begun, task=tasks[i], stop=stop) for i in order]
-        return self._each(jobs, stop, order)
+        feed, stop, trainer = self._feed("train", _precision(self.work)), Stop(), self.work.trainer
+        numbers = {task.round_number for task in tasks}
+        if isinstance(trainer, Fp32):
+            of_round: dict[int, float] | dict[int, Rules] = {i: trainer.learning_rate.at(i) for i in numbers}
+        else:
+            of_round = {i: trainer.rules(i) for i in numbers}
+        cohort = _Cohort([tasks[i] for i in order], feed, begun, of_round, stop)
+        return self._each(cohort, order)
 
-    def _each(
-        self, jobs: Sequence[Callable[["_Bench"], LocalResult]], stop: Stop, order: list[int]
-    ) -> Iterator[tuple[int, LocalResult]]:
-        with closing(self._crew.do(jobs, stop.set)) as results:
+    def _each(self, cohort: "_Cohort", order: list[int]) -> Iterator[tuple[int, LocalResult]]:
+        with closing(self._crew.do(cohort.train, len(order), cohort.stop.set)) as results:
             for place, result in results:
                 yield order[place], result
 
@@ -69,11 +74,14 @@ class NativeEngine:
         feed, stop = self._feed("test", precision), Stop()
         images = _BATCHES_AT_ONCE * self.work.evaluation_batch
         pieces = [np.arange(at, min(at + images, end), dtype=np.int32) for at in range(first, end, images)]
-        jobs = [
-            partial(_judge, work=self.work, feed=feed, weights=weights, images=piece, stop=stop) for piece in pieces
-        ]
+
+        def judge(bench: _Bench, places: range) -> list[Outcome]:
+            return [
+                _judge(bench, work=self.work, feed=feed, weights=weights, images=pieces[i], stop=stop) for i in places
+            ]
+
         right, loss_sum = 0, 0.0
-        for _, found in self._crew.do(jobs, stop.set):
+        for _, found in self._crew.do(judge, len(pieces), stop.set):
             right, loss_sum = right + found.right, loss_sum + found.loss
         return Evaluation(right, loss_sum, end - first)
 
@@ -94,25 +102,48 @@ class NativeEngine:
         self._crew.close()
 
 
+@dataclass(frozen=True, eq=False)
+class _Cohort:
+    """Clients that are trained together, and what they share; by round the learning rate or the rules."""
+
+    tasks: list[LocalTask]
+    feed: Samples
+    start: Weights
+    of_round: dict[int, float] | dict[int, Rules]
+    stop: Stop
+
+    def train(self, bench: "_Bench", places: range) -> list[LocalResult]:
+        """Train some of the tasks. Raises ArithmeticError naming the client that diverged."""
+        tasks, whole = [self.tasks[place] for place in places], isinstance(self.start, IntWeights)
+        clients = [
+            Client(task.indices, task.bounds, self.of_round[task.round_number], task.rounding_seed) for task in tasks
+        ]
+        results = list[LocalResult]()
+        made = bench.trainer(self).train_clients(self.feed, clients, stop=self.stop)
+        for task, (found, values, exponents) in zip(tasks, made, strict=False):  # it ends early where one diverges
+            _check_finite(found, task)
+            weights = IntWeights(values, exponents) if whole else FloatWeights(values)
+            results.append(LocalResult(weights, found.right, found.loss))
+        return results
+
+
 class _Bench:
     """A thread's networks: one to train, and one for each precision that is judged. They have no threads of theirs."""
 
     def __init__(self, work: Work) -> None:
         self._work = work
         self._trainer: Network | None = None
-        self._call: Stop | None = None
+        self._cohort: _Cohort | None = None
         self._judges: dict[Precision, tuple[Network, Weights]] = {}
 
-    def trainer(self, start: Weights, call: Stop) -> Network:
-        """Return the network that trains, with these weights; all clients of a call start alike and find them kept."""
+    def trainer(self, cohort: _Cohort) -> Network:
+        """Return the network that trains, with the weights kept that the cohort starts from."""
         if self._trainer is None:
             self._trainer = _network(self._work, _precision(self._work), self._work.batch_size)
-        if self._call is call:
-            self._trainer.recall()
-        else:
-            _set(self._trainer, start)
+        if self._cohort is not cohort:
+            _set(self._trainer, cohort.start)
             self._trainer.keep()
-            self._call = call
+            self._cohort = cohort
         return self._trainer
 
     def judge(self, weights: Weights) -> Network:
@@ -130,18 +161,6 @@ class _Bench:
         for network in [self._trainer, *(network for network, _ in self._judges.values())]:
             if network is not None:
                 network.close()
-
-
-def _train(bench: _Bench, *, work: Work, feed: Samples, start: Weights, task: LocalTask, stop: Stop) -> LocalResult:
-    network, trainer = bench.trainer(start, stop), work.trainer
-    if isinstance(trainer, Fp32):
-        rate = trainer.learning_rate.at(task.round_number)
-        found = network.train_client_fp32(feed, task.indices, task.bounds, rate, stop=stop)
-        _check_finite(found, task)
-        return LocalResult(FloatWeights(network.flat_fp32()), found.right, found.loss)
-    rules = trainer.rules(task.round_number, task.rounding_seed)
-    found = network.train_client_int8(feed, task.indices, task.bounds, rules, stop=stop)
-    return LocalResult(IntWeights(*network.flat_int8()), found.right, found.loss)
 
 
 def _judge(bench: _Bench, *, work: Work, feed: Samples, weights: Weights, images: Indices, stop: Stop) -> Outcome:

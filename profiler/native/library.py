@@ -20,8 +20,9 @@ PRECISIONS: Final = ("fp32", "int8")
 PATHS: Final = ("scalar", "avx2", "avx512", "vnni", "neon", "dotprod", "i8mm")
 BEST: Final = -1
 
-_API_VERSION = 3
+_API_VERSION = 4
 _ERROR_BYTES = 512
+_FEW = 1 << 18  # numbers that are copied or added up in 0.1 ms
 
 
 class COptions(ctypes.Structure):
@@ -98,6 +99,7 @@ class COutcome(ctypes.Structure):
         ("batches", ctypes.c_int64),
         ("saturated", ctypes.c_int64),
         ("at", ctypes.c_int64),
+        ("is_read", ctypes.c_int64),
     )
 
 
@@ -127,6 +129,7 @@ _FUNCTIONS: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "fj_train_fp32": (_INT, (_AT, _AT, _AT, _INT, _STEP, _LOSS)),
     "fj_train_int8": (_INT, (_AT, _AT, _INT, _AT, _INT, _STEP, _LOSS)),
     "fj_train_batches": (_INT, _MANY),
+    "fj_train_clients": (_INT, (_AT, _AT, _AT, ctypes.c_int64, _AT, _AT, _AT)),
     "fj_judge_batches": (_INT, _MANY),
     "fj_add_int8": (None, (_AT, _AT, ctypes.c_int64, ctypes.c_size_t)),
     "fj_add_fp32": (_INT, (_AT, _AT, ctypes.c_double, ctypes.c_double, ctypes.c_int64, ctypes.c_size_t)),
@@ -143,15 +146,20 @@ _FUNCTIONS: dict[str, tuple[Any, tuple[Any, ...]]] = {
 
 
 class Library:
-    """The kernels of one shared library. ctypes lets other Python threads run during every call."""
+    """The kernels of one shared library.
+
+    ctypes lets other Python threads run during ``calls``, not during ``short_calls``: these are for what takes
+    microseconds, since a thread that lets go of Python may wait for many to have it back.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         try:
-            self.calls = ctypes.CDLL(str(path))
+            self.calls, self.short_calls = ctypes.CDLL(str(path)), ctypes.PyDLL(str(path))
             for name, (result, arguments) in _FUNCTIONS.items():
-                function = getattr(self.calls, name)
-                function.restype, function.argtypes = result, arguments
+                for calls in (self.calls, self.short_calls):
+                    function = getattr(calls, name)
+                    function.restype, function.argtypes = result, arguments
         except (OSError, AttributeError) as error:
             reason = f"{printable(path, 200)}: not a library of the kernels ({printable(error, 200)})"
             message = f"{reason}; delete it, it will be built again"
@@ -159,6 +167,10 @@ class Library:
         if (version := self.calls.fj_api_version()) != _API_VERSION:
             message = f"{printable(path, 200)}: has API version {version}, not {_API_VERSION}; delete it"
             raise ValueError(message)
+
+    def calls_for(self, numbers: int) -> ctypes.CDLL:
+        """Return the calls that go once over so many numbers: short ones where they are few."""
+        return self.short_calls if numbers <= _FEW else self.calls
 
     @property
     def build_id(self) -> str:

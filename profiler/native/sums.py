@@ -16,7 +16,7 @@ _MOST_WEIGHT = 2**31 - 1
 def add_int8(sums: Sums, values: npt.NDArray[np.int8], weight: int) -> None:
     """Do ``sums += weight * values``; all that comes together must stay below 2^63."""
     _check(sums, values, INT8, weight)
-    library().calls.fj_add_int8(sums.ctypes.data, values.ctypes.data, weight, values.size)
+    library().calls_for(values.size).fj_add_int8(sums.ctypes.data, values.ctypes.data, weight, values.size)
 
 
 def add_fp32(sums: Sums, values: npt.NDArray[np.float32], scale: float, weight: int, limit: float = math.inf) -> bool:
@@ -29,8 +29,8 @@ def add_fp32(sums: Sums, values: npt.NDArray[np.float32], scale: float, weight: 
     if not (0 < scale < math.inf and math.frexp(scale)[0] == 0.5):
         message = f"scale: must be a power of two (got {scale})"
         raise ValueError(message)
-    said = library().calls.fj_add_fp32(sums.ctypes.data, values.ctypes.data, scale, limit, weight, values.size)
-    return bool(said == 0)
+    add = library().calls_for(values.size).fj_add_fp32
+    return bool(add(sums.ctypes.data, values.ctypes.data, scale, limit, weight, values.size) == 0)
 
 
 def _check(sums: Sums, values: npt.NDArray[np.generic], dtype: np.dtype[np.generic], weight: int) -> None:

@@ -55,6 +55,32 @@ def test_the_paper_algorithms_in_fractions(method: str) -> None:
         w = [Fraction(float(value)) for value in found]
 
 
+@pytest.mark.parametrize("epochs", [1, 3])
+def test_the_tasks_of_a_round_are_those_of_its_clients(epochs: int) -> None:
+    setting = setting_of(epochs=epochs)
+    tasks = setting.tasks(2)
+    assert [task.client for task in tasks] == setting.cohort(2)
+    for task in tasks:
+        twin = setting.task(task.client, 2)
+        assert (task.indices.tolist(), task.bounds.tolist()) == (twin.indices.tolist(), twin.bounds.tolist())
+        assert (task.round_number, task.rounding_seed) == (2, twin.rounding_seed)
+
+
+@pytest.mark.parametrize("method", INT8)
+def test_shares_of_the_grid_from_scratch(method: str) -> None:
+    """The servers' mantissas are kept; here they are found anew."""
+    setting = setting_of(method=method)
+    before = first_server(setting)
+    for done in run(method=method):
+        now, last = (
+            quantized(setting.model, server.weights, server.exponents).values for server in (done.server, before)
+        )
+        assert done.row.share_changed == np.mean(now != last)
+        assert done.row.share_saturated == np.mean(np.abs(now) == 127)
+        assert (done.server.nearest(setting.model).values == now).all()
+        before = done.server
+
+
 def test_floatfl_is_the_weighted_mean() -> None:
     setting = setting_of(method="floatfl", rounds=1)
     server = first_server(setting)

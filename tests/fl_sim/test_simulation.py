@@ -49,6 +49,19 @@ def test_stopped_and_resumed(tmp_path: Path, method: str, at: int) -> None:
     assert rest.trained == 5 * (7 - at), "what was done before is not done again"
 
 
+@pytest.mark.parametrize("at", [3, None])
+def test_a_run_is_not_simulated_over(tmp_path: Path, at: int | None) -> None:
+    if at:
+        with pytest.raises(RuntimeError, match="plug"):
+            ended(tmp_path / "r", DriftingEngine((-1, at)))
+    else:
+        ended(tmp_path / "r")
+    before = (tmp_path / "r" / CHECKPOINT).read_bytes()
+    with pytest.raises(FileExistsError, match="holds a run already; go on with --resume"):
+        next(simulate(setting_of(seed=1), DriftingEngine(), tmp_path / "r"))
+    assert (tmp_path / "r" / CHECKPOINT).read_bytes() == before
+
+
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), ArithmeticError("loss is nan")])
 def test_what_ends_a_run_leaves_a_checkpoint(tmp_path: Path, error: BaseException) -> None:
     with pytest.raises(type(error)):

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from fl_sim.config import Config
 from fl_sim.partition import Partition
 from fl_sim.setting import Setting
-from fl_sim.streams import Purpose, rounding_seed, stream
+from fl_sim.streams import Purpose, client_streams, rounding_seed, stream
 
 Place = tuple[int, Purpose, int, int]
 
@@ -36,6 +36,22 @@ def test_one_bit_makes_another_stream(place: Place, part: int, bit: int) -> None
     changed = list(place)
     changed[part] = Purpose(place[1] % 7 + 1) if part == 1 else changed[part] ^ (1 << bit)
     assert first(cast("Place", tuple(changed))) != first(place)
+
+
+@given(places, st.lists(st.integers(0, 2**32 - 1), min_size=1, max_size=5))
+def test_the_streams_of_clients_are_theirs_whatever_was_drawn_before(place: Place, clients: list[int]) -> None:
+    seed, purpose, number, _ = place
+    for client, rng in zip(clients, client_streams(seed, purpose, number, clients), strict=True):
+        twin = stream(seed, purpose, number, client)
+        for one in (rng, twin):
+            one.integers(0, 2**31, 3, dtype=np.uint32)  # half a word is left over
+        assert rng.permutation(9).tolist() == twin.permutation(9).tolist()
+        assert rng.random() == twin.random()
+
+
+def test_a_client_beyond_is_refused_among_others() -> None:
+    with pytest.raises(ValueError, match="client must be from 0"):
+        list(client_streams(0, Purpose.ORDER, 1, [1, 2**32]))
 
 
 def test_neighbours_share_nothing() -> None:

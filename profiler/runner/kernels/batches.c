@@ -119,6 +119,20 @@ fj_end fj_train_batches(fj_network *network, const fj_batches *batches, const fj
     return FJ_DONE;
 }
 
+fj_end fj_train_clients(fj_network *network, const fj_batches *clients, const fj_step *steps, int64_t count,
+                        fj_outcome *outcomes, void *values, int32_t *exponents) {
+    size_t numbers = fj_value_count(network), layers = (size_t)network->model.layers;
+    for (int64_t i = 0; i < count; i++) {
+        fj_recall_weights(network);
+        fj_end end = fj_train_batches(network, clients + i, steps + i, outcomes + i);
+        if (end != FJ_DONE) return end;
+        if (network->precision == FJ_FP32) fj_get_all_fp32(network, (float *)values + (size_t)i * numbers);
+        else fj_get_all_int8(network, (int8_t *)values + (size_t)i * numbers, exponents + (size_t)i * layers);
+        outcomes[i].is_read = 1;
+    }
+    return FJ_DONE;
+}
+
 fj_end fj_judge_batches(fj_network *network, const fj_batches *batches, const fj_step *step, fj_outcome *outcome) {
     return run(network, batches, step, 0, outcome);
 }

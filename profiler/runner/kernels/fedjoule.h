@@ -10,7 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define FJ_API_VERSION 3
+#define FJ_API_VERSION 4
 
 #if defined(__GNUC__)
 #define FJ_PUBLIC __attribute__((visibility("default")))
@@ -131,6 +131,7 @@ typedef struct {
     int64_t batches;   /* that were done */
     int64_t saturated; /* INT8: weights at +-127 when training ended */
     int64_t at;        /* where in `order` or `bounds` the refused value is */
+    int64_t is_read;   /* by fj_train_clients: the client is done, its weights are read out */
 } fj_outcome;
 
 typedef enum {
@@ -147,7 +148,12 @@ typedef enum {
 /* Trains on every batch; batch b has the step number step->step + b. All is checked before the first step. */
 FJ_PUBLIC fj_end fj_train_batches(
     fj_network *network, const fj_batches *batches, const fj_step *step, fj_outcome *outcome);
-/* The same without training. Batch b is rounded as if in step number step->step + b. */
+/* Trains `count` clients one after the other, each from the weights that were kept, and reads out the weights of each:
+ * fj_value_count numbers (INT8: and an exponent for each layer; FP32 leaves `exponents`). Ends with the first client that
+ * is not done; `outcomes` of those behind it must be zeros before. */
+FJ_PUBLIC fj_end fj_train_clients(fj_network *network, const fj_batches *clients, const fj_step *steps, int64_t count,
+                                  fj_outcome *outcomes, void *values, int32_t *exponents);
+/* The same as fj_train_batches without training. Batch b is rounded as if in step number step->step + b. */
 FJ_PUBLIC fj_end fj_judge_batches(
     fj_network *network, const fj_batches *batches, const fj_step *step, fj_outcome *outcome);
 

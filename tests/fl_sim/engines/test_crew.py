@@ -4,7 +4,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 
 import pytest
@@ -35,6 +35,10 @@ def nothing() -> None:
     pass
 
 
+def each(crew: Crew[Bench], jobs: Sequence[Job], end: Callable[[], None] = nothing) -> Iterator[tuple[int, int]]:
+    return crew.do(lambda bench, places: [jobs[place](bench) for place in places], len(jobs), end)
+
+
 @pytest.mark.parametrize(("workers", "ahead"), [(1, 0), (3, 0), (3, 100)])
 def test_every_job_is_done_once(workers: int, ahead: int) -> None:
     def job(bench: Bench, number: int) -> int:
@@ -44,22 +48,57 @@ def test_every_job_is_done_once(workers: int, ahead: int) -> None:
     with closing(Crew(workers, Bench, ahead)) as crew:
         for count in (0, 1, 7, 50):
             jobs: list[Job] = [lambda bench, number=number: job(bench, number) for number in range(count)]  # type: ignore[misc]
-            assert sorted(crew.do(jobs, nothing)) == [(number, number * number) for number in range(count)]
+            assert sorted(each(crew, jobs)) == [(number, number * number) for number in range(count)]
         assert len(Bench.made) <= workers
     assert all(bench.closed for bench in Bench.made)
     with pytest.raises(ValueError, match="the engine is closed"):
-        next(crew.do([lambda _: 1], nothing))
+        next(each(crew, [lambda _: 1]))
     crew.close()
 
 
 def test_few_results_wait_for_whoever_takes_them() -> None:
     done: list[int] = []
     with closing(Crew(2, Bench)) as crew:
-        results = crew.do([lambda _, i=i: done.append(i) or i for i in range(40)], nothing)  # type: ignore[misc]
+        results = each(crew, [lambda _, i=i: done.append(i) or i for i in range(40)])  # type: ignore[misc]
         next(results)
         time.sleep(0.05)
         assert len(done) <= 5, "two for each thread, and the one that was taken"
         assert len(list(results)) == 39
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_short_jobs_are_done_together_and_long_ones_alone(workers: int) -> None:
+    def shares(pause_s: float) -> list[int]:
+        taken: list[int] = []
+
+        def job(_: Bench, places: range) -> list[int]:
+            taken.append(len(places))
+            time.sleep(pause_s)
+            return [*places]
+
+        assert sorted(crew.do(job, 30, nothing)) == [(place, place) for place in range(30)]
+        assert sum(taken) == 30
+        assert max(taken) <= -(-29 // workers), "no thread takes more than its share of what is left"
+        return taken
+
+    with closing(Crew(workers, Bench, 100)) as crew:
+        assert set(shares(0.002)) == {1}
+        assert len(shares(0.0)) < 30
+
+
+def test_a_lone_result_does_not_wait_for_others() -> None:
+    stop = threading.Event()
+    with closing(Crew(2, Bench, 100)) as crew:
+        results = each(crew, [lambda _: 0, *[lambda _: int(stop.wait(60))] * 9], stop.set)
+        assert next(results) == (0, 0)
+        assert not stop.is_set()
+        stop.set()
+        assert sorted(results) == [(place, 1) for place in range(1, 10)]
+
+
+def test_too_few_results_are_an_error() -> None:
+    with closing(Crew(1, Bench)) as crew, pytest.raises(ValueError, match="zip"):
+        list(crew.do(lambda _bench, _places: list[int](), 3, nothing))
 
 
 def test_an_error_ends_the_call_and_nothing_else() -> None:
@@ -72,9 +111,9 @@ def test_an_error_ends_the_call_and_nothing_else() -> None:
     with closing(Crew(2, Bench)) as crew:
         jobs: list[Job] = [lambda _: 1, fails, *[lambda _: 2] * 50]
         with pytest.raises(MemoryError, match="no memory"):
-            list(crew.do(jobs, lambda: ended.append(1)))
+            list(each(crew, jobs, lambda: ended.append(1)))
         assert ended == [1]
-        assert [result for _, result in crew.do([lambda _: 3] * 4, nothing)] == [3] * 4
+        assert [result for _, result in each(crew, [lambda _: 3] * 4)] == [3] * 4
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -86,7 +125,7 @@ def test_closed_while_results_are_awaited(workers: int) -> None:
         return 1
 
     crew = Crew(workers, Bench, 100)
-    results = crew.do([lambda _: 0, *[job] * 30], stop.set)
+    results = each(crew, [lambda _: 0, *[job] * 30], stop.set)
     assert next(results) == (0, 0)
     crew.close()
     with pytest.raises(ValueError, match="the engine is closed"):
@@ -101,10 +140,10 @@ from fl_sim.engines.crew import Crew
 class Bench:
     def close(self): print("closed")
 stopped = []
-def job(bench):
-    while not stopped: time.sleep(0.001)
-    return 1
-results = Crew(2, Bench).do([lambda bench: 0, *[job] * 9], lambda: stopped.append(1))
+def job(bench, places):
+    while places[0] and not stopped: time.sleep(0.001)
+    return [*places]
+results = Crew(2, Bench).do(job, 10, lambda: stopped.append(1))
 print(next(results))
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)

@@ -17,7 +17,6 @@ from fl_sim.task import Evaluation, LocalResult, LocalTask
 from fl_sim.trainer import Fp32
 from fl_sim.weights import FloatWeights, IntWeights
 from profiler.native.network import Network
-from profiler.native.samples import Outcome
 from tests.fl_sim.engines.toys import TEST_IMAGES, fp32, niti, ragged_tasks, start_of, task_of, work_of
 
 NAMES = ["digits", "odd", "plain", "dense", "leaf"]
@@ -146,10 +145,10 @@ def test_who_leaves_early_stops_the_work(monkeypatch: pytest.MonkeyPatch) -> Non
     steps: list[int] = []
 
     class Watched(Network):
-        def train_client_fp32(self, *arguments: Any, **more: Any) -> Outcome:
-            found = super().train_client_fp32(*arguments, **more)
-            steps.append(found.batches)
-            return found
+        def train_clients(self, *arguments: Any, **more: Any) -> list[Any]:
+            made = super().train_clients(*arguments, **more)
+            steps.extend(found.batches for found, _, _ in made)
+            return made
 
     monkeypatch.setattr("fl_sim.engines.native.Network", Watched)
     work = work_of("leaf", fp32(), bias=True)

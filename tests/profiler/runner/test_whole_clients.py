@@ -1,6 +1,7 @@
 """A client in one call equals the loop over its steps, bit for bit: training, judging, and what is refused."""
 
 import math
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -10,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from profiler.native.library import library
-from profiler.native.network import Network
+from profiler.native.network import Client, Network
 from profiler.native.rules import ROUNDINGS, Rounding, Rules
 from profiler.native.samples import Outcome, Samples, Stop
 from tests.profiler.runner.descriptions import models
@@ -177,6 +178,68 @@ def test_weights_are_kept_and_recalled(precision: Any, path: str) -> None:
         assert network.checksum() == begun, "exponents, too"
         network.keep()
         assert train() == first
+
+
+@settings(max_examples=30)
+@given(model=models(), sizes=st.lists(batch_sizes, min_size=1, max_size=4), bias=st.booleans(), seed=seeds)
+def test_clients_in_one_call_equal_one_after_the_other(
+    model: str, sizes: list[list[int]], bias: bool, seed: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    for precision in ("fp32", "int8"):
+        whole = precision == "int8"
+        with opened(model, precision, bias=bias and not whole) as network:
+            samples = samples_for(network, rng)
+            network.keep()
+            rules: Any = Rules(2, 3, update="stochastic") if whole else 0.05
+            clients = [Client(*schedule(rng, batches), rules, seed + i) for i, batches in enumerate(sizes)]
+            clients.append(Client(clients[0].indices, np.zeros(1, dtype=np.int32), rules))  # one that takes no step
+            made = network.train_clients(samples, clients)
+            assert len(made) == len(clients)
+            for client, (found, values, exponents) in zip(clients, made, strict=True):
+                network.recall()
+                if whole:
+                    drawn = replace(rules, seed=client.seed)
+                    assert found == network.train_client_int8(samples, client.indices, client.bounds, drawn)
+                    expected, powers = network.flat_int8()
+                else:
+                    assert found == network.train_client_fp32(samples, client.indices, client.bounds, rules)
+                    expected, powers = network.flat_fp32(), ()
+                assert (values.tobytes(), exponents) == (expected.tobytes(), powers)
+            assert (made[-1][0].batches, made[-1][0].right) == (0, 0)
+
+
+def test_clients_in_one_call_end_with_the_one_that_diverges_or_is_stopped() -> None:
+    rng = np.random.default_rng(2)
+    with opened(MODEL, "fp32") as network:
+        samples, (order, bounds), stop = samples_for(network, rng), schedule(rng, [5, 5, 2]), Stop()
+        network.keep()
+        clients = [Client(order, bounds, rate) for rate in (0.1, 1e30, 0.1)]
+        made = network.train_clients(samples, clients)
+        assert [found.finite for found, _, _ in made] == [True, False]
+        again = network.train_clients(samples, clients[:1])
+        assert made[0][1].tobytes() == again[0][1].tobytes(), "nothing of the divergence is left"
+        stop.set()
+        assert [found.batches for found, _, _ in network.train_clients(samples, clients, stop=stop)] == [0]
+
+
+def test_clients_that_are_refused() -> None:
+    rng = np.random.default_rng(3)
+    with opened(MODEL, "fp32") as network, opened(MODEL, "int8") as whole:
+        order, bounds = schedule(rng, [5])
+        samples, mantissas = samples_for(network, rng), samples_for(whole, rng)
+        for at, of, client, message in (
+            (network, samples, Client(order, bounds, Rules()), "rules: must be a learning rate for fp32"),
+            (whole, mantissas, Client(order, bounds, 0.1), "rules: must be Rules for int8"),
+            (whole, mantissas, Client(order, bounds, Rules(), -1), "seed: must be a whole number"),
+            (network, samples, Client(order, bounds, float("nan")), "learning_rate: must be finite"),
+            (network, samples, Client(order, np.int32([0, 9]), 0.1), "bounds: batch 0 must have 1 to 5"),
+            (network, mantissas, Client(order, bounds, 0.1), "samples: their table is for int8"),
+        ):
+            with pytest.raises(ValueError, match=message):
+                at.train_clients(of, [Client(order, bounds, client.rules)] * (client.seed == 0) + [client])
+    with pytest.raises(ValueError, match="the network is closed"):
+        network.train_clients(samples, [Client(order, bounds, 0.1)])
 
 
 def test_what_is_refused() -> None:
