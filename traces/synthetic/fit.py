@@ -15,6 +15,7 @@ Floats = npt.NDArray[np.float64]
 # Denser at both ends: between quantiles the logarithm is taken as straight, and the longest intervals hold most time.
 PROBABILITIES = (0, 0.01, 0.02, 0.05, *(n / 10 for n in range(1, 10)), 0.95, 0.98, 0.99, 0.995, 1)
 JITTER_S = 1_800.0
+_LEAST_HOUR = 0.011  # a little more than is allowed: dividing by the mean makes it less
 
 
 def fit(
@@ -60,7 +61,7 @@ def fit_readiness(a: Availability, source: str, days: int | None = None) -> Read
     per_day = held[some] / (a.period_s[some] / DAY_S)
     hours = by_hour(a)
     hours = np.where(np.isnan(hours), np.nanmean(hours), hours)
-    relative = np.maximum(hours / hours.mean(), 0.01)
+    relative = np.maximum(hours / hours.mean(), _LEAST_HOUR)
     return Readiness(
         days=days,
         never=_rounded(float(np.mean(~some))),
@@ -100,8 +101,8 @@ def _correlation(one: Floats, other: Floats) -> float:
 
     if np.ptp(one) == 0 or np.ptp(other) == 0:
         return 0.0
-    scores = [ndtri((rankdata(each) - 0.5) / len(each)) for each in (one, other)]
-    return float(np.clip(np.corrcoef(*scores)[0, 1], -1, 1))
+    first, second = (np.asarray(ndtri((rankdata(each) - 0.5) / len(each)), np.float64) for each in (one, other))
+    return float(np.clip(np.corrcoef(first, second)[0, 1], -1, 1))
 
 
 def _within(logarithm: Floats, owner: npt.NDArray[np.int64], held: npt.NDArray[np.int64]) -> float:

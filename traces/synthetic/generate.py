@@ -86,7 +86,7 @@ def _places(edges: npt.NDArray[np.float64], phones: int, random: np.random.Gener
 
 
 def _shares(shares: tuple[float, ...]) -> npt.NDArray[np.float64]:
-    return np.array(shares) / np.sum(shares)
+    return np.asarray(np.array(shares) / np.sum(shares))
 
 
 def _network(rates: Rates, profiles: int, random: np.random.Generator) -> Network:

@@ -3,7 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
-from traces.availability import Availability, by_hour
+from traces.availability import Availability
 from traces.synthetic.statistics import DAY_S, Readiness
 
 Floats = npt.NDArray[np.float64]
@@ -13,7 +13,8 @@ _HOUR_S = 3_600.0
 _LEAST_LENGTH_S = 0.5
 _LEAST_GAP_S = 1.0
 # Each is a step towards a fixed point; how near they come is in docs/background/fleets.md.
-_LENGTH_STEPS, _PLACE_STEPS, _HOUR_STEPS = 6, 5, 10
+_LENGTH_STEPS, _PLACE_STEPS, _HOUR_STEPS = 6, 4, 16
+_NEAR_ENOUGH = 0.01
 
 
 def make_traces(r: Readiness, traces: int, random: np.random.Generator) -> Availability:
@@ -65,7 +66,8 @@ def _lengths(r: Readiness, ready_s: Floats, counts: Places, random: np.random.Ge
 
 
 def _scaled(length_s: Floats, ready_s: Floats, owner: Places) -> Floats:
-    return length_s * (ready_s / np.bincount(owner, length_s, len(ready_s)))[owner]
+    factor = ready_s / np.bincount(owner, length_s, len(ready_s))
+    return np.asarray(length_s * factor[owner])
 
 
 class _Placing:
@@ -91,7 +93,7 @@ class _Placing:
     def before(self, values: Floats) -> Floats:
         """Return the sum of each interval's own trace's values before it."""
         running = np.append(0.0, np.cumsum(values))
-        return running[:-1] - running[self.offsets[self.owner]]
+        return np.asarray(running[:-1] - running[self.offsets[self.owner]])
 
     def availability(self, start_s: Floats) -> Availability:
         """Return the traces with their intervals at these starts."""
@@ -103,23 +105,46 @@ def _by_hours(placing: _Placing, stated: Floats) -> Floats:
     """Return starts such that the traces together are ready in each hour of the day as stated.
 
     Intervals last into later hours, so that starting them with the stated weights is not enough: weights are corrected
-    by what came out, with the same draws, and the best starts are kept.
+    by what came out, with the same draws, and the best starts are kept. The fuller traces are, the less weights do, so
+    the larger are the corrections.
     """
     if not len(placing.counts):
         return np.zeros(0)
     stated = stated / stated.mean()
     weights = stated.copy()
+    power = 1.5 * placing.period_s / float(placing.free_s.mean())
     best, least = np.zeros(0), np.inf
     for _ in range(_HOUR_STEPS):
         start_s = _place(placing, weights)
-        hours = by_hour(placing.availability(start_s))
-        ratio = stated / np.maximum(hours / hours.mean(), 1e-3)
-        worst = float(np.max(np.abs(np.log(ratio))))
+        begin_s = placing.origin_s[placing.owner] + start_s
+        hours = hours_of_day(begin_s, begin_s + placing.length_s)
+        ratio = np.log(stated) - np.log(np.maximum(hours / hours.mean(), 1e-3))
+        worst = float(np.max(np.abs(ratio)))
         if worst < least:
             best, least = start_s, worst
-        weights = np.clip(weights * ratio, 1e-3, 1e3)
+        if worst < _NEAR_ENOUGH:
+            break
+        weights = np.clip(weights * np.exp(np.clip(power * ratio, -3, 3)), 1e-3, 1e3)
         weights /= weights.mean()
     return best
+
+
+def hours_of_day(begin_s: Floats, end_s: Floats) -> Floats:
+    """Return the seconds of all intervals together that lie in each hour of the day, float64 [24].
+
+    For traces of whole days it is proportional to its slow twin, ``availability.by_hour``, which looks at one hour
+    after the other.
+    """
+    total = np.zeros(24)
+    for clock_s, sign in ((begin_s, -1.0), (end_s, 1.0)):
+        days = np.floor(clock_s / DAY_S)
+        within = clock_s - days * DAY_S
+        hour = np.minimum((within / _HOUR_S).astype(np.int64), 23)
+        # Hours of that day that are over have passed whole, the one at hand in part.
+        in_part = np.bincount(hour, within - hour * _HOUR_S, 24)
+        later = np.cumsum(np.bincount(hour, minlength=24)[::-1])[::-1]
+        total += sign * (days.sum() * _HOUR_S + in_part + np.append(later[1:], 0) * _HOUR_S)
+    return total
 
 
 def _place(placing: _Placing, weights: Floats) -> Floats:
@@ -136,8 +161,9 @@ def _place(placing: _Placing, weights: Floats) -> Floats:
     taken = length
     for _ in range(_PLACE_STEPS):
         free = whole - np.bincount(owner, taken, len(placing.counts))[owner]
-        start = _clock(zero[owner] + placing.drawn * np.maximum(free, 0.0) + placing.before(taken), weights)
-        taken = _weighed(start + length, weights) - _weighed(start, weights)
+        weighed = zero[owner] + placing.drawn * np.maximum(free, 0.0) + placing.before(taken)
+        start = _clock(weighed, weights)
+        taken = _weighed(start + length, weights) - weighed
     start -= begin
     # From the trace's begin, or the end of the interval before, to the start; what is left after the last is a gap too.
     first = placing.offsets[:-1]
@@ -152,21 +178,21 @@ def _place(placing: _Placing, weights: Floats) -> Floats:
     start = placing.before(gap) + gap + placing.before(length)
     # Rounding must not carry the last one past the period.
     over = np.maximum((start + length)[last] - placing.period_s, 0.0)
-    return np.maximum(start - over[owner], 0.0)
+    return np.asarray(np.maximum(start - over[owner], 0.0))
 
 
 def _weighed(clock_s: Floats, weights: Floats) -> Floats:
     """Return how far time has run at the clock, if it runs by the weights of the hours (mean 1)."""
     sums = np.append(0.0, np.cumsum(weights)) * _HOUR_S
     days = np.floor(clock_s / DAY_S)
-    return days * DAY_S + np.interp(clock_s - days * DAY_S, np.arange(25) * _HOUR_S, sums)
+    return np.asarray(days * DAY_S + np.interp(clock_s - days * DAY_S, np.arange(25) * _HOUR_S, sums))
 
 
 def _clock(weighed_s: Floats, weights: Floats) -> Floats:
     """Return the clock at which time that runs by the weights has run that far; the inverse of ``_weighed``."""
     sums = np.append(0.0, np.cumsum(weights)) * _HOUR_S
     days = np.floor(weighed_s / DAY_S)
-    return days * DAY_S + np.interp(weighed_s - days * DAY_S, sums, np.arange(25) * _HOUR_S)
+    return np.asarray(days * DAY_S + np.interp(weighed_s - days * DAY_S, sums, np.arange(25) * _HOUR_S))
 
 
 def _shuffled(placing: _Placing, start_s: Floats, never: int, random: np.random.Generator) -> Availability:

@@ -77,7 +77,8 @@ def known_half_hours(path: Path) -> Availability:
             continue
         span = column[known[0] : known[-1] + 1]
         edges = np.diff(np.pad((span == 1).astype(np.int8), 1))
-        parts.append((np.flatnonzero(edges == 1) * float(STEP_S), np.flatnonzero(edges == -1) * float(STEP_S)))
+        begin, end = (np.asarray(np.flatnonzero(edges == edge) * STEP_S, np.float64) for edge in (1, -1))
+        parts.append((begin, end))
         origin_s.append(known[0] * float(STEP_S))
         period_s.append(len(span) * float(STEP_S))
     return availability_of(parts, np.array(period_s), np.array(origin_s))

@@ -32,7 +32,7 @@ def parse_statistics(raw: bytes, what: str) -> Statistics:
         raise ValueError(message) from error
     try:
         _check_keys("", table, {"name", "title", *_PARTS}, _NEEDED)
-        parts = {key: _part(key, kind, table[key]) for key, kind in _PARTS.items() if key in table}
+        parts: dict[str, Any] = {key: _part(key, kind, table[key]) for key, kind in _PARTS.items() if key in table}
         name, title = _text("name", table["name"]), _text("title", table["title"])
     except ValueError as error:
         message = f"{clean(what, 300)}: {error}"
