@@ -3,6 +3,7 @@
 import os
 import pickle
 import pickletools
+import re
 import sys
 from collections import OrderedDict
 
@@ -66,6 +67,45 @@ def test_numbers_of_numpy_which_the_capacity_file_has(protocol: int, module: byt
     found = read_pickled(raw)
     assert found == whole
     assert type(found[1]["computation"]) is float  # type: ignore[index, call-overload]
+
+
+def numbers(clients: int) -> bytes:
+    """Clients enough for Python to write what it keeps in the long form, as in the capacity file."""
+    values = np.random.default_rng(1).random((clients, 2))
+    return pickle.dumps({i: {"computation": a, "communication": b} for i, (a, b) in enumerate(values)}, 3)
+
+
+def test_numbers_at_once_are_those_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    raw = numbers(100)
+    usual = list(pickled._NUMBER.finditer(raw))
+    assert len(usual) > 100
+    # One that keeps something by the name of a text, and forgets it; one whose names are others.
+    forgets = bytearray(raw)
+    forgets[usual[50].end() - 4 : usual[50].end()] = (2).to_bytes(4, "little")
+    renamed = bytearray(raw)
+    renamed[usual[60].start() + 1] ^= 1
+    # Values as well, at random places.
+    random = np.random.default_rng(2)
+    damaged = []
+    for _ in range(200):
+        other = bytearray(raw)
+        match = usual[random.integers(len(usual))]
+        other[random.integers(match.start(), match.end())] ^= 1 << random.integers(8)
+        damaged.append(bytes(other))
+    every = [raw, bytes(forgets), bytes(renamed), *damaged]
+    fast = [_outcome(each) for each in every]
+    monkeypatch.setattr(pickled, "_NUMBER", re.compile(rb"(?!)"))
+    assert [_outcome(each) for each in every] == fast
+    assert "communication" in fast[0]
+    assert "again" in fast[1]
+    assert "calls something" in fast[2] or "again" in fast[2]
+
+
+def _outcome(raw: bytes) -> str:
+    try:
+        return repr(read_pickled(raw))
+    except ValueError as error:
+        return str(error)
 
 
 class _Runs:
