@@ -17,8 +17,8 @@ Singles = npt.NDArray[np.float32]
 Places = npt.NDArray[np.int64]
 Which = Places | slice
 
-# Phones worked on at a time: few enough for the cache, many enough that numpy's calls cost little.
-BLOCK = 1 << 15
+# Phones worked on at a time: few enough that two processors share a million, many enough that calls cost little.
+BLOCK = 1 << 17
 _EVERYBODY = slice(None)
 _SWEEP = 0x53574545  # keeps these streams apart from others of the same seed
 
