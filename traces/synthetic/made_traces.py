@@ -10,7 +10,7 @@ Floats = npt.NDArray[np.float64]
 Places = npt.NDArray[np.int64]
 
 _HOUR_S = 3_600.0
-_LEAST_LENGTH_S = 0.5
+_LEAST_BEYOND_S = 1e-3  # so that intervals that are all of the shortest can be made longer
 _LEAST_GAP_S = 1.0
 # Each is a step towards a fixed point; how near they come is in docs/background/fleets.md.
 _LENGTH_STEPS, _PLACE_STEPS, _HOUR_STEPS = 6, 4, 16
@@ -50,24 +50,23 @@ def _work(r: Readiness, some: int, period_s: float, random: np.random.Generator)
 def _lengths(r: Readiness, ready_s: Floats, counts: Places, random: np.random.Generator) -> Floats:
     """Return the lengths of all intervals, trace by trace.
 
-    In turn all lengths are set to the stated quantiles by their ranks, and those of each trace scaled to its ready
-    seconds, which has the last word.
+    In turn all lengths are set to the stated quantiles by their ranks, and what those of each trace have beyond the
+    shortest is scaled to its ready seconds, which has the last word.
     """
     owner = np.repeat(np.arange(len(counts)), counts)
     ranks = (np.arange(len(owner)) + 0.5) / max(len(owner), 1)
     stated = np.exp(np.interp(ranks, r.probabilities, np.log(r.length_s)))
     score = np.log(ready_s / counts)[owner] + r.within * random.standard_normal(len(owner))
+    # A trace that is ready for less than the shortest interval has one of what it is ready for.
+    shortest_s = np.minimum(r.length_s[0], ready_s / counts)
     length_s = np.zeros(len(owner))
     for _ in range(_LENGTH_STEPS):
         length_s[np.argsort(score, kind="stable")] = stated
-        length_s = _scaled(length_s, ready_s, owner)
+        beyond_s = length_s - shortest_s[owner] + _LEAST_BEYOND_S
+        factor = (ready_s - shortest_s * counts) / np.bincount(owner, beyond_s, len(ready_s))
+        length_s = shortest_s[owner] + beyond_s * factor[owner]
         score = np.log(length_s)
-    return _scaled(np.maximum(length_s, _LEAST_LENGTH_S), ready_s, owner)
-
-
-def _scaled(length_s: Floats, ready_s: Floats, owner: Places) -> Floats:
-    factor = ready_s / np.bincount(owner, length_s, len(ready_s))
-    return np.asarray(length_s * factor[owner])
+    return length_s
 
 
 class _Placing:

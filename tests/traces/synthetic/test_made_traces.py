@@ -55,10 +55,10 @@ def test_made_traces_have_the_statistics_that_are_stated(name: str) -> None:
     found = fit_readiness(made, "made")
     assert found.never == pytest.approx(stated.never, abs=0.5 / TRACES)
     length = made.end_s - made.start_s
+    assert length.min() >= stated.length_s[0] * (1 - 1e-9)
     for p, length_s in zip(stated.probabilities, stated.length_s, strict=True):
-        # Four standard errors of a quantile's rank and five in a thousand; lengths within 15 %: those of each trace are
-        # scaled to its duty, of a few by more.
-        near = 4 * np.sqrt(p * (1 - p) / len(length)) + 0.005
+        # Four standard errors of a quantile's rank; lengths within 15 %: those of each trace are scaled to its duty.
+        near = 4 * np.sqrt(p * (1 - p) / len(length)) + 0.002
         assert np.mean(length < length_s / 1.15) <= p + near
         assert np.mean(length <= length_s * 1.15) >= p - near
     # Whole intervals: one more or less in a trace's days, as the draw falls. Traces that are seldom ready have no more
@@ -73,7 +73,7 @@ def test_made_traces_have_the_statistics_that_are_stated(name: str) -> None:
     hours = by_hour(made) / np.mean(by_hour(made))
     away = np.abs(hours / np.array(stated.hour_of_day) - 1)
     assert away.max() < 0.08
-    assert np.sort(away)[-3] < 0.025  # all but two hours
+    assert np.sort(away)[-3] < 0.04  # all but two hours
 
 
 def test_a_profile_that_is_not_stated_is_not_met() -> None:
