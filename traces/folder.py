@@ -62,8 +62,10 @@ def write_fleet(fleet: Fleet, folder: Path) -> None:
 
     Raises ValueError if something else lies there, or pyarrow is missing, and OSError.
     """
-    if folder.exists() and not is_fleet_folder(folder) and not (folder.is_dir() and not any(folder.iterdir())):
-        message = f"{clean(folder, 300)}: must be a new or empty folder, or a fleet of ours; name another one"
+    if folder.exists() and not _may_replace(folder):
+        message = (
+            f"{clean(folder, 300)}: must be a new or empty folder, or hold a fleet of ours alone; name another one"
+        )
         raise ValueError(message)
     folder.parent.mkdir(parents=True, exist_ok=True)
     aside = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
@@ -119,6 +121,20 @@ def read_fleet(folder: Path) -> tuple[Fleet, tuple[tuple[str, str, int], ...]]:
         reason = f"lacks {error}.parquet" if isinstance(error, KeyError) else str(error)
         message = f"{clean(folder, 300)}: is no fleet: {clean(reason, 300)}"
         raise ValueError(message) from error
+
+
+def _may_replace(folder: Path) -> bool:
+    """Return whether a folder is empty, or holds a fleet of ours and nothing beside it that would be lost."""
+    names = set(os.listdir(folder)) if folder.is_dir() and not folder.is_symlink() else {""}
+    if not names:
+        return True
+    if not names <= {MANIFEST, *(f"{name}.parquet" for name in _TABLES)} or not is_fleet_folder(folder):
+        return False
+    try:
+        _check_manifest(parse_json(read_source(folder / MANIFEST, _MOST_MANIFEST_BYTES).raw, MANIFEST), MANIFEST)
+    except ValueError:
+        return False
+    return True
 
 
 def _write_into(folder: Path, fleet: Fleet) -> None:

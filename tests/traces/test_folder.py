@@ -85,11 +85,22 @@ def test_a_fleet_is_replaced_and_nothing_else_is(tmp_path: Path) -> None:
     other = tmp_path / "other"
     other.mkdir()
     (other / "thesis.txt").write_text("x")
-    with pytest.raises(ValueError, match="must be a new or empty folder, or a fleet of ours"):
+    with pytest.raises(ValueError, match="must be a new or empty folder, or hold a fleet of ours alone"):
         write_fleet(small(), other)
     with pytest.raises(ValueError, match="must be a new or empty folder"):
         write_fleet(small(), other / "thesis.txt")
     assert os.listdir(other) == ["thesis.txt"]
+    (folder / "thesis.txt").write_text("x")
+    with pytest.raises(ValueError, match="must be a new or empty folder"):
+        write_fleet(small(), folder)
+    assert (folder / "thesis.txt").exists()
+    (folder / "thesis.txt").unlink()
+    (folder / "fleet.json").write_text('{"format": "trucks"}')
+    with pytest.raises(ValueError, match="must be a new or empty folder"):
+        write_fleet(small(), folder)
+    (tmp_path / "link").symlink_to(other)
+    with pytest.raises(ValueError, match="must be a new or empty folder"):
+        write_fleet(small(), tmp_path / "link")
 
 
 def test_what_cannot_be_written_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
