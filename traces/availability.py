@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -149,7 +150,7 @@ def finish_s(a: Availability, trace: Traces, begin_s: Seconds, work_s: Seconds, 
         return done
     # Where it does not fit: what is left when the next stretch begins.
     trace, begin, work, turn, origin, period, until, place = (
-        np.broadcast_to(each, longer.shape)[longer]
+        _chosen(each, longer)
         for each in (trace, begin_s, work_s, found.turn, found.origin, found.period, until, found.place)
     )
     left = work - (until - begin)
@@ -217,6 +218,12 @@ def _find(a: Availability, trace: Traces, clock_s: Seconds, shift_s: Seconds) ->
     place = place - (base + s.begin_s.take(place) > clock_s)
     until = origin + (turn + s.end_turn.take(place)) * period + s.end_s.take(place)
     return _Found(origin, period, turn, place, until, np.asarray(clock_s < until))
+
+
+def _chosen(values: npt.ArrayLike, chosen: Truths) -> npt.NDArray[Any]:
+    values = np.asarray(values)
+    # Broadcasting takes longer than choosing, and most calls need none.
+    return (values if values.shape == chosen.shape else np.broadcast_to(values, chosen.shape))[chosen]
 
 
 def _passed(s: Stretches, found: _Found, clock_s: Seconds) -> Floats:
