@@ -1,0 +1,1 @@
+"""What training costs on fleets, as tables and figures."""
