@@ -2,7 +2,7 @@ from dataclasses import fields, replace
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import fl_sim.whole_fleet as whole_fleet
@@ -35,6 +35,7 @@ def assert_equal(swept: Sweep, played: Sweep) -> None:
 
 @pytest.mark.parametrize("whole", [False, True])
 def test_a_sweep_equals_rounds_that_are_played(whole: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    @settings(max_examples=100)
     @given(sweeps(whole))
     def check(scene: tuple[Fleet, Load, Rules, np.ndarray, int, int]) -> None:
         fleet, load, rules, clock_s, seed, block = scene
