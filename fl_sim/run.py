@@ -100,7 +100,7 @@ def _train(
         if memory is not None:
             memories[client] = memory
         right[i], loss_sums[i], upload_bytes[i] = result.right, result.loss_sum, sent.nbytes
-    told[:] = np.stack([right, np.array(loss_sums).view(np.int64), upload_bytes], axis=1)
+    told[:, 0], told[:, 1], told[:, 2] = right, np.array(loss_sums).view(np.int64), upload_bytes
     return memories
 
 

@@ -14,7 +14,7 @@ Made = TypeVar("Made", covariant=True)
 
 # So long results may gather before whoever takes them is woken: a waking can take longer than adding a client up.
 _PATIENCE_S = 0.001
-_TOGETHER_S = 0.001  # what takes less is done with others of its kind, in one go
+_TOGETHER_S = 0.0002  # what takes less is done with others of its kind, in one go; more would fall out of the cache
 
 
 class Bench(Protocol):
