@@ -19,6 +19,7 @@ _COMMANDS = {
     "train": "reports.commands.train",
     "rounds": "reports.commands.rounds",
     "figures": "reports.commands.figures",
+    "fleet": "reports.commands.fleet",
     "data": "reports.commands.data",
     "devices": "reports.commands.devices",
     "profile": "reports.commands.profile",
@@ -46,6 +47,7 @@ def cli() -> None:
       fedjoule train --method qfedupdate --out runs/x   federated training, in integers
       fedjoule cost runs/x                          what that run costs on every measured phone
       fedjoule rounds runs/x runs/y                 rounds to converge, and figures draws them
+      fedjoule fleet simulate --fleet flash         what it costs on phones that come and go
       fedjoule devices                              what can be measured from here
       fedjoule profile --device ADDRESS -o phone.csv
     """

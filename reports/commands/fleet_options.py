@@ -47,7 +47,7 @@ def fleet_options(function: Any) -> Any:
         ),
         click.option(
             "--phones",
-            type=click.IntRange(1, 10**8),
+            type=click.IntRange(1, 10**7),
             help="Draw so many phones.  [default: as many as the traces have; 10,000 of a synthetic fleet]",
         ),
     ):

@@ -26,7 +26,7 @@ _OF_BUFFERED = ("concurrency", "most_stale")
 @click.option("--method", default="qfedupdate", show_default=True, help="floatfl, quanfl, qfedavg or qfedupdate.")
 @click.option("--reading", default="epochs4_int8_payload", show_default=True, help="Settings the paper leaves open.")
 @click.option("--run", callback=folder, metavar="DIR", help="A training run, instead of workload, method and reading.")
-@click.option("--device-map", metavar="MAP|FILE", help="Which hardware is which measured phone: see below.")
+@click.option("--device-map", metavar="MAP|FILE", help="Which hardware is which measured phone: see above.")
 @measurements
 @click.option("--rounds", type=int, help="Rounds that count.  [default: to convergence]")
 @click.option("--clients", type=int, help="Registered clients, N, whose data phones hold.  [default: the workload's]")
@@ -108,6 +108,7 @@ def simulate(
     from reports.fleet.bar import counted
     from reports.fleet.request import Request, read_round_end, read_seconds
     from reports.fleet.simulate import simulated
+    from reports.fleet.summary_table import summary_tables
     from reports.manifest import Input, manifest
     from reports.printout import printout
     from reports.report import read_measurements
@@ -128,7 +129,7 @@ def simulate(
         {name: str(value) if isinstance(value, Path) else value for name, value in parameters.items()},
         [*inputs, *(Input(*each) for each in (*found.files, *result.files))],
     )
-    tables = result.tables()
+    tables = summary_tables(result)
     text = printout(tables, made, form)
     wrote = None
     if out is not None:

@@ -55,7 +55,7 @@ def times_picture(
         clients.set_xlabel("from being asked to delivery (s)")
         clients.set_title("clients that delivered", loc="left", fontsize=8)
         if len(client_s) > 1:
-            clients.legend(frameon=False, fontsize=7, loc="lower right")
+            clients.legend(frameon=False, fontsize=7, loc="upper left")
         _cumulative(rounds, round_s, "#000000", "")
         rounds.set_xlabel("of a round (s)")
         rounds.set_title("rounds", loc="left", fontsize=8)
@@ -91,25 +91,28 @@ def day_picture(ready: Floats | None, asked: Floats, done: Floats, caption: str)
         return _finished(figure, "The run over the day", caption)
 
 
-def energy_picture(phases: Mapping[str, Mapping[str, float]], caption: str) -> tuple[bytes, bytes]:
-    """Return joules by tier and phase as (SVG, PNG); ``phases`` is tier -> phase -> J, in the order to stack."""
-    colours = dict(zip(next(iter(phases.values()), {}), (BLUE, ORANGE, "#56b4e9", GREEN, "#cc79a7"), strict=False))
+def energy_picture(
+    phases: Mapping[str, Mapping[str, float]], wasted_j: Mapping[str, float], caption: str
+) -> tuple[bytes, bytes]:
+    """Return joules by tier and phase as (SVG, PNG); ``phases`` is tier -> phase -> J, in the order to stack.
+
+    Hatched below it stands what was wasted, ``wasted_j`` by tier.
+    """
+    colours = dict(zip(next(iter(phases.values()), {}), (BLUE, ORANGE, "#56b4e9", GREEN), strict=False))
     with mpl.rc_context(SETTINGS | {"text.parse_math": False}):
         figure, (axis,) = _panels(1)
         left = np.zeros(len(phases))
         places = np.arange(len(phases))
         for phase, colour in colours.items():
             kilojoules = np.array([np.nan_to_num(values[phase]) / 1e3 for values in phases.values()])
-            hatch = "////" if phase.startswith("wasted") else ""
-            axis.barh(
-                places, kilojoules, left=left, color="white" if hatch else colour, edgecolor=colour, hatch=hatch,
-                height=0.65, label=phase,
-            )  # fmt: skip
+            axis.barh(places - 0.1, kilojoules, left=left, color=colour, height=0.5, label=phase)
             left += kilojoules
+        lost = np.array([np.nan_to_num(wasted_j[tier]) / 1e3 for tier in phases])
+        axis.barh(places + 0.27, lost, color="white", edgecolor=RED, hatch="////", height=0.2, label="of it wasted")
         axis.set_yticks(places, list(phases))
         axis.invert_yaxis()
         axis.set_xlabel("energy of all phones (kJ)")
-        axis.legend(frameon=False, fontsize=7, ncols=len(colours), loc="lower left", bbox_to_anchor=(0, 1.0))
+        axis.legend(frameon=False, fontsize=7, ncols=len(colours) + 1, loc="lower left", bbox_to_anchor=(0, 1.0))
         return _finished(figure, "Energy by phase and tier", caption)
 
 
