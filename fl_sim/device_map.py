@@ -3,8 +3,9 @@
 import csv
 import io
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -27,13 +28,14 @@ _FORM = "write KIND=DEVICE:PROCESSOR, such as low=Redmi Note 9:dsp; KIND is a ti
 
 @dataclass(frozen=True)
 class Target:
-    """A measured phone and its processor (empty: the only one that was measured)."""
+    """A measured phone and its processor (empty: the DSP for INT8 if it was measured, else the only one that was)."""
 
     device: str
     processor: str = ""
 
 
 DeviceMap = Mapping[str, Target]
+Only = Callable[[str, str], BatchCost]  # the one cost of a device and processor
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,6 +67,9 @@ def read_device_map(text: str) -> DeviceMap:
     if "=" in text or suffix not in (".toml", ".csv"):
         pairs = [each.partition("=")[::2] for each in text.split(",") if each.strip()]
     else:
+        if Path(text).exists() and not Path(text).is_file():
+            message = f"{printable(text, 200)}: must be a regular file"
+            raise ValueError(message)
         with open(text, "rb") as file:
             raw = file.read(_MOST_BYTES + 1)
         pairs = _file_pairs(text, raw, suffix)
@@ -87,7 +92,7 @@ def _file_pairs(name: str, raw: bytes, suffix: str) -> list[tuple[str, str]]:
         message = f"{shown}: must be at most {_MOST_BYTES >> 20} MiB"
         raise ValueError(message)
     try:
-        content = raw.decode()
+        content = raw.decode("utf-8-sig")
         if suffix == ".toml":
             return [(key, str(value)) for key, value in tomllib.loads(content).items()]
         rows = list(csv.DictReader(io.StringIO(content), strict=True))
@@ -105,6 +110,7 @@ def _target(key: str, value: str) -> Target:
     device, colon, processor = value.strip().rpartition(":")
     if not colon:
         device, processor = processor, ""
+    processor = processor.strip().casefold()
     if not key.strip() or not device.strip() or (processor and processor not in _PROCESSORS):
         message = f"device map entry {printable(f'{key}={value}', 80)!r} is none; {_FORM} ({', '.join(_PROCESSORS)})"
         raise ValueError(message)
@@ -118,9 +124,11 @@ def map_devices(
     """Return the batch cost of each kind of hardware, from the measurements of this model, data set and batch size.
 
     A kind is found in ``given`` by its model, its SoC, its tier, or ``default``. Without a map, a kind that is itself a
-    measured phone (model or SoC) is that phone; else tiers are the paper's phones of Table 3, on the DSP. Where only
-    one phone was measured in the method's arithmetic, all kinds have its cost, and a note says so. A time is never
-    scaled by a score. Raises ValueError naming the kinds that no measurement stands for.
+    measured phone (model or SoC) is that phone; else tiers are the paper's phones of Table 3. INT8 is trained on the
+    DSP where that was measured and the map names no processor. Where only one phone was measured in the method's
+    arithmetic, all kinds have its cost, and a note says so; another note has entries of the map that fit no kind.
+    A time is never scaled by a score. Raises ValueError naming the kinds that no measurement stands for, and where
+    several measurements of a phone fit.
     """
     precision, own = kernel_of(method)
     known = [
@@ -135,21 +143,25 @@ def map_devices(
     notes = [] if own else [f"unmeasured: {method.title} has no measured kernel; {precision} is what runs today."]
     processors = {cost.processor for cost in known}
     usual = "dsp" if precision == "int8" and "dsp" in processors else ""
-    chosen: list[BatchCost | None] = []
-    for kind in range(len(hardware)):
-        if given is None:
-            chosen.append(_by_itself(hardware, kind, known, usual))
-        else:
-            chosen.append(_mapped(hardware, kind, known, given, usual, what))
     devices = {fold(cost.device) for cost in known}
+    only = cache(lambda device, processor: _only(known, device, processor, usual, what))  # kinds may be very many
+    if given is None:
+        chosen = [_by_itself(hardware, kind, devices, only) for kind in range(len(hardware))]
+    else:
+        chosen = [_mapped(hardware, kind, given, only) for kind in range(len(hardware))]
     if None in chosen and given is None and len(devices) == 1:
-        only = _only(known, known[0].device, usual, what)
-        chosen = [only if cost is None else cost for cost in chosen]
+        alone = only(known[0].device, "")
+        chosen = [cost or alone for cost in chosen]
         notes.append(
-            f"unmeasured: {what} was measured on {only.device} alone, so every phone of the fleet has its cost; what"
+            f"unmeasured: {what} was measured on {alone.device} alone, so every phone of the fleet has its cost; what"
             " others take is not known."
         )
     _refuse_unmapped(hardware, chosen, known, what)
+    names = {fold(name) for column in (hardware.models, hardware.socs, hardware.tiers) for name in column if name}
+    unused = sorted(set(given or ()) - names - {_DEFAULT})
+    if unused:
+        some = ", ".join(printable(name, 40) for name in unused[:5]) + (" and others" if len(unused) > 5 else "")
+        notes.append(f"The device map names {len(unused)} kind(s) that the fleet does not have ({some}).")
     found = tuple(cost for cost in chosen if cost is not None)
     inferred = {f"{cost.device} {cost.processor}" for cost in found if cost.provenance == "inferred"}
     notes += [f"The cost of {printable(name, 60)} is inferred, not measured." for name in sorted(inferred)]
@@ -158,44 +170,40 @@ def map_devices(
     return Mapped(found, tuple(notes))
 
 
-def _by_itself(hardware: Hardware, kind: int, known: list[BatchCost], usual: str) -> BatchCost | None:
+def _by_itself(hardware: Hardware, kind: int, devices: Container[str], only: Only) -> BatchCost | None:
     """Return the cost of a kind that is a measured phone, or of its tier's phone; None if nothing fits."""
-    names = {fold(name) for name in (hardware.models[kind], hardware.socs[kind]) if name}
-    for device in (PAPER_TIERS.get(hardware.tiers[kind], ""), ""):
-        fits = [
-            cost for cost in known
-            if (fold(cost.device) in names if not device else fold(cost.device) == fold(device))
-            and (not usual or cost.processor == usual)
-        ]  # fmt: skip
-        if fits:
-            return fits[0]
+    for name in (hardware.models[kind], hardware.socs[kind], PAPER_TIERS.get(hardware.tiers[kind])):
+        if name and fold(name) in devices:
+            return only(name, "")
     return None
 
 
-def _mapped(
-    hardware: Hardware, kind: int, known: list[BatchCost], given: DeviceMap, usual: str, what: str
-) -> BatchCost | None:
+def _mapped(hardware: Hardware, kind: int, given: DeviceMap, only: Only) -> BatchCost | None:
     for name in (hardware.models[kind], hardware.socs[kind], hardware.tiers[kind], _DEFAULT):
         target = given.get(fold(name)) if name else None
         if target is not None:
-            return _only(known, target.device, target.processor or usual, what)
+            return only(target.device, target.processor)
     return None
 
 
-def _only(known: list[BatchCost], device: str, processor: str, what: str) -> BatchCost:
+def _only(known: list[BatchCost], device: str, processor: str, usual: str, what: str) -> BatchCost:
+    """Return the one cost of a device on a processor; empty: on the usual one where there is such a cost."""
     fits = [cost for cost in known if fold(cost.device) == fold(device)]
     if not fits:
         message = f"device {printable(device, 60)!r} was not measured for {what}; "
         raise ValueError(message + did_you_mean(device, sorted({cost.device for cost in known})))
-    on = [cost for cost in fits if not processor or cost.processor == processor]
+    there = {cost.processor for cost in fits}
+    wanted = processor or (usual if usual in there else "")
+    on = [cost for cost in fits if wanted in ("", cost.processor)]
     if not on:
-        there = ", ".join(sorted({cost.processor for cost in fits}))
-        message = f"{fits[0].device} was not measured on the {processor} for {what}; it was on: {there}"
-        raise ValueError(message)
-    if len({cost.processor for cost in on}) > 1 or len({cost.conditions for cost in on}) > 1:
-        there = ", ".join(f"{cost.device}:{cost.processor}" for cost in on)
-        message = f"several measurements of {fits[0].device} fit {what} ({printable(there, 200)}); name the processor, "
-        raise ValueError(message + "or give a table with one of them")
+        message = f"{printable(fits[0].device, 60)} was not measured on the {wanted} for {what}; "
+        raise ValueError(message + f"it was on: {', '.join(sorted(there))}")
+    if len(on) > 1:
+        several = ", ".join(
+            f"{cost.device}:{cost.processor}" + f" ({cost.conditions})" * bool(cost.conditions) for cost in on
+        )
+        message = f"{len(on)} measurements of {printable(device, 60)} fit {what}: {printable(several, 200)}; "
+        raise ValueError(message + "name the processor in the device map, or give a table with one of them")
     return on[0]
 
 

@@ -14,8 +14,6 @@ _BLOCK = 4096  # of phones whose readiness is looked up at once
 class Fastest:
     """Asks the ready phones whose client-round should be the shortest, equals in the order of their numbers."""
 
-    looks = True
-
     def __init__(self, fleet: Fleet, load: Load) -> None:
         self._fleet = fleet
         self._order = np.argsort(expected_s(fleet, load), kind="stable")

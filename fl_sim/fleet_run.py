@@ -15,6 +15,7 @@ from traces.fleet import Fleet, next_ready
 
 Play = Callable[[Fleet, Load, Rules, Phones, float, Draws], FleetRound]
 TRIES = 10  # rounds that are tried at most for each one that must count
+_MOST_ROUNDS = 2**24 - 1  # those that streams of chance tell apart
 _PAUSE_S = 60.0
 
 
@@ -24,18 +25,19 @@ def fleet_rounds(
 ) -> Iterator[FleetRound]:  # fmt: skip
     """Play rounds from ``begin_s`` on until ``rounds`` of them had ``rules.least`` updates, and give each as it ends.
 
-    The next begins where one ends. A selector that looks asks those that are ready, be they fewer than are wanted;
+    The next begins where one ends. Selectors that look at phones ask the ready ones, be they fewer than are wanted;
     where nobody is, the clock goes on to when somebody is. A void round counts for nothing but its cost; one that took
     no time is followed after a minute. It ends at TRIES times as many rounds, void ones included: count what counts.
     Chance is keyed by seed and round. ``clock``: ``fl_sim.clock.play``, or its twin ``fl_sim.events.play_events``.
-    Raises ValueError for rounds below 1, for hardware without a cost, and if no phone will be ready any more.
+    Raises ValueError for rounds below 1 or above 2^24 - 1, for hardware without a cost, and if no phone will be ready
+    any more.
     """
-    if rounds < 1:
-        message = f"rounds must be at least 1 (got {rounds})"
+    if not 1 <= rounds <= _MOST_ROUNDS:
+        message = f"rounds must be from 1 to {_MOST_ROUNDS:,} (got {rounds})"
         raise ValueError(message)
     check_load(load, fleet)
     clock_s, counted = begin_s, 0
-    for number in range(1, TRIES * rounds + 1):
+    for number in range(1, min(TRIES * rounds, _MOST_ROUNDS) + 1):
         random = stream(seed, Purpose.SELECTION, number)
         phones = selector.select(rules.selected, clock_s, random)
         if not len(phones):
@@ -57,7 +59,7 @@ def fleet_rounds(
 
 def next_of_all_s(fleet: Fleet, clock_s: float) -> float:
     """Return when the first phone is ready from the clock on. Raises ValueError if none ever is."""
-    first_s = float(next_ready(fleet, np.arange(fleet.phones), clock_s).min())
+    first_s = float(next_ready(fleet, np.arange(fleet.phones), clock_s).min(initial=np.inf))
     if not np.isfinite(first_s):
         message = f"no phone of the fleet {fleet.name[:60]!r} is ever ready; give another fleet, or another ready rule"
         raise ValueError(message)

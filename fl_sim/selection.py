@@ -19,9 +19,7 @@ _WHOLE = 4  # once a quarter of the fleet was tried, all the rest is looked at
 
 
 class Selector(Protocol):
-    """Chooses phones. ``looks``: whether it asks only phones that are ready."""
-
-    looks: bool
+    """Chooses phones, and may learn from what became of them."""
 
     def select(self, count: int, clock_s: float, random: np.random.Generator, busy: Phones = NOBODY) -> Phones:
         """Return up to ``count`` distinct phones that are not ``busy``, int64; fewer if there are fewer."""
@@ -56,8 +54,6 @@ SELECTORS = ("random", "available", "fastest", "oort")
 class Anybody:
     """Draws evenly from all phones, ready or not."""
 
-    looks = False
-
     def __init__(self, fleet: Fleet) -> None:
         self._fleet = fleet
 
@@ -72,8 +68,6 @@ class Anybody:
 
 class Available:
     """Draws evenly from the phones that are ready."""
-
-    looks = True
 
     def __init__(self, fleet: Fleet) -> None:
         self._fleet = fleet
