@@ -7,7 +7,7 @@ import platform
 import shutil
 import time
 from collections.abc import Callable, Generator
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import asdict, dataclass, replace
 from importlib import metadata
 from pathlib import Path
@@ -18,6 +18,7 @@ import numpy as np
 from fl_sim.checkpoint import CHECKPOINT, Checkpoint, check_room, read_checkpoint, write_checkpoint
 from fl_sim.config import Config, read_config_file, to_toml
 from fl_sim.engine import Engine
+from fl_sim.lock import locked
 from fl_sim.ranks import Alone, Ranks
 from fl_sim.run import Round, rounds
 from fl_sim.runlog import CLIENTS, ROUNDS, ClientRow, RoundRow, frame_of, to_parquet
@@ -75,9 +76,17 @@ def simulate(
 
     A checkpoint is written now and then and when the iterator is closed or interrupted; killed at any moment, a run
     that is resumed ends with the same files. Raises ArithmeticError when training diverges (what was done stays), and
-    the errors of ``read_checkpoint``; without ``resume`` FileExistsError where rounds have been done already.
+    the errors of ``read_checkpoint``; without ``resume`` FileExistsError where rounds have been done already; and
+    BlockingIOError while another process trains the run.
     """
     ranks = ranks or Alone()
+    with nullcontext() if ranks.rank else locked(run):
+        yield from _rounds(setting, engine, run, ranks, resume, clock)
+
+
+def _rounds(
+    setting: Setting, engine: Engine, run: Path, ranks: Ranks, resume: bool, clock: Callable[[], float]
+) -> Generator[Progress, None, None]:  # fmt: skip
     state = _start(setting, run, ranks, resume=resume)
     _check_alike(setting, state, ranks)
     if state.rounds or resume:

@@ -5,13 +5,14 @@ from pathlib import Path
 from fl_sim.data.cifar import load_cifar
 from fl_sim.data.dataset import Dataset
 from fl_sim.data.digits import load_digits
-from fl_sim.data.download import Progress, data_cache, fetch
+from fl_sim.data.download import data_cache, fetch
 from fl_sim.data.femnist import ARCHIVE, load_femnist
 from fl_sim.data.folder import Folder, read_folder
 from fl_sim.data.idx import ENDINGS
 from fl_sim.data.mnist import load_mnist
 from fl_sim.data.official import Release, releases
 from profiler.names import did_you_mean, fold, printable
+from traces.download import Progress
 
 NAMES = ("digits", "mnist", "mnist10k", "cifar10", "cifar100", "femnist")
 

@@ -338,3 +338,16 @@ def test_killed_again_and_again(tmp_path: Path) -> None:
     assert kills >= 3
     assert {name: (run / name).read_bytes() for name in FILES} == whole
     assert sorted(path.name for path in run.iterdir()) == sorted([*FILES, CHECKPOINT])
+
+
+def test_a_run_is_trained_by_one_process_at_a_time(tmp_path: Path) -> None:
+    setting = setting_of()
+    begin(tmp_path / "r", setting.config)
+    first = simulate(setting, DriftingEngine(), tmp_path / "r")
+    next(first)
+    with pytest.raises(BlockingIOError, match="is being trained by another process"):
+        next(simulate(setting, DriftingEngine(), tmp_path / "r", resume=True))
+    first.close()
+    assert [step.done for step in simulate(setting, DriftingEngine(), tmp_path / "r", resume=True)][-1] == len(
+        list(simulate(setting, DriftingEngine(), tmp_path / "whole"))
+    )
