@@ -193,7 +193,8 @@ def _cumulative(axis: Axes, values: Floats, colour: str, label: str) -> None:
 
 
 def _lorenz(axis: Axes, counts: npt.NDArray[np.int64], colour: str, label: str) -> None:
-    if not counts.sum():
+    if not counts.sum():  # a name in the legend and no line
+        axis.plot([], [], color=colour, lw=1.3, label=label)
         return
     passed: Any = np.append(0, np.cumsum(np.sort(counts)))
     places = np.unique(np.linspace(0, len(counts), min(len(counts) + 1, _MOST_POINTS)).astype(np.int64))
