@@ -98,18 +98,21 @@ def drawn(
 
     The order is drawn as far as it is needed, so that a million phones need not be looked at to find a hundred.
     """
-    tried, found = np.unique(busy), [NOBODY]
+    untried, found = np.ones(phones, dtype=np.bool_), [NOBODY]
+    untried[busy] = False
+    left = phones - len(np.unique(busy))
     wanted, block = count, max(_LEAST_BLOCK, 2 * count)
-    while wanted > 0 and _WHOLE * (len(tried) + block) < phones:
+    while wanted > 0 and _WHOLE * (phones - left + block) < phones:
         candidates = random.integers(0, phones, block)
+        candidates = candidates[untried[candidates]]
         candidates = candidates[np.sort(np.unique(candidates, return_index=True)[1])]  # each once, in the drawn order
-        candidates = candidates[~np.isin(candidates, tried, assume_unique=True)]
+        untried[candidates] = False
+        left -= len(candidates)
         chosen = candidates[able(candidates)]
         found.append(chosen[:wanted])
         wanted -= len(found[-1])
-        tried = np.union1d(tried, candidates)
         block = int(min(max(1.2 * wanted * len(candidates) / max(len(chosen), 1), _LEAST_BLOCK), phones))
     if wanted > 0:
-        rest = np.setdiff1d(np.arange(phones), tried, assume_unique=True)
+        rest = np.flatnonzero(untried)
         found.append(random.permutation(rest[able(rest)])[:wanted])
     return np.concatenate(found)
