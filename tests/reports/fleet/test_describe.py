@@ -58,7 +58,7 @@ def test_what_is_said_of_times() -> None:
     fleet = fleet_of_three()
     said = words(table(description(fleet, Report(3), habits(fleet)), "fleet"))
     assert said["traces"] == ("2, 1.5 phones each",)
-    assert said["a trace repeats after"] == ("1 days",)
+    assert said["a trace repeats after"] == ("1 day",)
     assert said["ready, mean"] == ("5.6 % of the time",)
     assert said["never ready"] == ("33.3 % of the phones",)
     assert said["ready at a stretch"] == ("2 h, 2 h, 2 h (5 %, half, 95 %)",)

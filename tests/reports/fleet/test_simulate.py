@@ -118,7 +118,7 @@ def test_the_same_seed_gives_the_same_run_and_files_and_another_another(flash: O
     again = simulated(hard.request)
     assert repr(again.summary) == repr(hard.summary)  # NaN is not itself
     assert figure_files(again) == figure_files(hard)
-    assert simulated(replace(hard.request, seed=1)).summary.hours != hard.summary.hours
+    assert simulated(replace(hard.request, seed=1)).summary.energy_j != hard.summary.energy_j
 
 
 def test_both_clocks_give_the_same_run(hard: Simulated) -> None:
