@@ -26,14 +26,26 @@ Bytes = npt.NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class Message:
-    """What travels: real bytes."""
+    """What travels: real bytes, ``head`` before ``body``. Numbers that are sent as they lie in memory are no copy."""
 
-    payload: bytes
+    body: bytes | memoryview
+    head: bytes = b""
 
     @property
     def nbytes(self) -> int:
         """Bytes on the wire."""
-        return len(self.payload)
+        return len(self.head) + len(self.body)
+
+    @property
+    def payload(self) -> bytes:
+        """All bytes, one after the other."""
+        return b"".join((self.head, self.body))
+
+    def parts(self, head: int) -> tuple[bytes, bytes | memoryview]:
+        """Return the first ``head`` bytes, and the rest."""
+        if len(self.head) == head:
+            return self.head, self.body
+        return self.payload[:head], self.payload[head:]
 
 
 @dataclass(frozen=True)
@@ -116,7 +128,7 @@ def encode(
         weights = FloatWeights(floats(model, weights) - floats(model, reference))
     if codec.error_feedback and memory is not None:
         weights = FloatWeights(floats(model, weights) + memory)
-    sent = Message(_bytes(codec.form, model, weights, exponents, rng))
+    sent = _message(codec.form, model, weights, exponents, rng)
     if not codec.error_feedback:
         return sent, None
     return sent, floats(model, weights) - floats(model, decode(codec, model, sent))
@@ -137,15 +149,16 @@ def decode(codec: Codec, model: Model, sent: Message) -> Weights:
         message = f"a message of {codec.format} for {model.name} must have {expected} bytes (got {sent.nbytes})"
         raise ValueError(message)
     if isinstance(form, Dense):
-        return FloatWeights(np.frombuffer(sent.payload, dtype="<f4").astype(np.float32, copy=False))
-    if sent.payload[-1] & ((1 << (-count * bits % 8)) - 1):
+        return FloatWeights(np.frombuffer(sent.parts(0)[1], dtype="<f4").astype(np.float32, copy=False))
+    scales, rest = sent.parts(head)
+    if rest[-1] & ((1 << (-count * bits % 8)) - 1):
         message = f"a message of {codec.format} for {model.name} must end in {-count * bits % 8} bits of 0"
         raise ValueError(message)
-    body = np.frombuffer(sent.payload, dtype=np.uint8, offset=head)
+    body = np.frombuffer(rest, dtype=np.uint8)
     if isinstance(form, Sign):
         signs = np.unpackbits(body, count=count).astype(np.float32)
         return FloatWeights(signs * 2 - 1)
-    exponents = struct.unpack_from(f"{layers}b", sent.payload)
+    exponents = struct.unpack(f"{layers}b", scales)
     check_exponents(model, exponents)
     values = body.view(np.int8) if bits == 8 else _unpacked(body, bits, count)
     if (least := np.minimum.reduce(values)) == -(1 << (bits - 1)):
@@ -162,18 +175,18 @@ def payload_bytes(codec: Codec, model: Model) -> int:
     return encode(form, model, zeros, exponents=(0,) * len(model.sizes), rng=rng)[0].nbytes
 
 
-def _bytes(
+def _message(
     form: Dense | Quantize | Sign, model: Model, weights: Weights, exponents: tuple[int, ...],
     rng: np.random.Generator | None,
-) -> bytes:  # fmt: skip
+) -> Message:  # fmt: skip
     if isinstance(form, Dense):
-        return floats(model, weights).astype("<f4", copy=False).tobytes()
+        return Message(_bytes_of(floats(model, weights).astype("<f4", copy=False)))
     if isinstance(form, Sign):
         values = floats(model, weights)
         if np.isnan(values).any():
             message = "a weight is no longer a number: training diverged; lower learning_rate"
             raise ArithmeticError(message)
-        return np.packbits(values >= 0).tobytes()
+        return Message(_bytes_of(np.packbits(values >= 0)))
     if not isinstance(weights, IntWeights) or form.bits != 8:
         if form.rounding == "stochastic" and rng is None:
             message = "rng must be given to round stochastically"
@@ -184,7 +197,12 @@ def _bytes(
     check_exponents(model, weights.exponents)
     head = struct.pack(f"{len(weights.exponents)}b", *weights.exponents)
     body = weights.values if form.bits == 8 else _packed(weights.values, form.bits)
-    return b"".join((head, np.ascontiguousarray(body).data))
+    return Message(_bytes_of(body), head)
+
+
+def _bytes_of(values: npt.NDArray[np.generic]) -> memoryview:
+    """Return the bytes of numbers, read-only and where they lie."""
+    return np.ascontiguousarray(values).data.cast("B").toreadonly()
 
 
 def _packed(values: Mantissas, bits: int) -> Bytes:

@@ -76,7 +76,8 @@ def local_task(
         rule = "samples, epochs and batch_size must be at least 1, samples times epochs below 2^31"
         message = f"{rule} (got {count} of client {client}, {epochs} and {batch_size})"
         raise ValueError(message)
-    order = samples[np.concatenate([rng.permutation(count) for _ in range(epochs)])]
+    orders = [rng.permutation(count) for _ in range(epochs)]
+    order = samples[orders[0] if epochs == 1 else np.concatenate(orders)]
     return LocalTask(client, round_number, order, _bounds(count, epochs, batch_size), rounding_seed)
 
 

@@ -87,7 +87,7 @@ def test_mantissas_travel_as_they_are() -> None:
 def test_what_is_read_is_the_message_itself(codec: Codec) -> None:
     sent, _ = encode(codec, SMALL, FloatWeights(weights(0)), exponents=(-9, -9))
     read = decode(codec, SMALL, sent).values
-    assert np.shares_memory(read, np.frombuffer(sent.payload, dtype=np.uint8))
+    assert np.shares_memory(read, np.frombuffer(sent.body, dtype=np.uint8))
     assert not read.flags.writeable
 
 
