@@ -59,7 +59,7 @@ class Mapped:
 
 def read_device_map(text: str) -> DeviceMap:
     """Return a device map: the text itself, or the file that it names (.toml with KIND = "DEVICE:PROCESSOR", .csv with
-    columns kind, device and processor).
+    columns kind, device and, if the device does not name it, processor).
 
     Raises ValueError for what cannot be read as one, OSError for a file that cannot be opened.
     """
@@ -103,7 +103,7 @@ def _file_pairs(name: str, raw: bytes, suffix: str) -> list[tuple[str, str]]:
         if not row.get("kind") or not row.get("device"):
             message = f"{shown}: line {number} must have a kind and a device; columns are kind, device, processor"
             raise ValueError(message)
-    return [(row["kind"], f"{row['device']}:{row.get('processor') or ''}") for row in rows]
+    return [(row["kind"], ":".join(filter(None, (row["device"], row.get("processor"))))) for row in rows]
 
 
 def _target(key: str, value: str) -> Target:
