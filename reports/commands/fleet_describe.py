@@ -33,7 +33,8 @@ def describe(fleet: str, out: Path | None, form: str, **options: Any) -> None:
       fedjoule fleet describe state_traces.json --rule screen_off --zone Europe/Berlin --out out/flash
       fedjoule fleet describe my_phones.csv --format markdown
     """
-    from reports.fleet.describe import description, habits
+    from reports.fleet.describe import description
+    from reports.fleet.habits import habits
     from reports.manifest import Input, manifest
     from reports.printout import printout
 

@@ -13,7 +13,7 @@ from matplotlib.ticker import PercentFormatter, StrMethodFormatter
 
 from profiler.names import printable
 from reports.figures import SETTINGS, rendered
-from reports.fleet.describe import Habits
+from reports.fleet.habits import Habits
 from traces.fleet import Fleet
 
 Floats = npt.NDArray[np.float64]

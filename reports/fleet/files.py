@@ -10,8 +10,8 @@ import pandas as pd
 from fl_sim.fleet_log import log_files
 from profiler.bundle import write_bundle
 from reports.fleet.course import Course
-from reports.fleet.describe import habits
 from reports.fleet.figures import day_picture, energy_picture, part_picture, times_picture
+from reports.fleet.habits import habits
 from reports.fleet.simulate import Simulated
 from reports.formats.csv import frame_to_csv, to_csv
 from reports.formats.markdown import to_markdown

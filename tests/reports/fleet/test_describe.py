@@ -6,8 +6,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from reports.fleet.describe import description, habits, report_table
+from reports.fleet.describe import description, report_table
 from reports.fleet.figures import fleet_picture
+from reports.fleet.habits import habits
 from reports.table import Table
 from traces.availability import make_availability
 from traces.battery import Battery
