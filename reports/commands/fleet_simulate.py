@@ -122,11 +122,14 @@ def simulate(
     )
     with counted("buffered updates" if buffered else "rounds", sys.stderr.isatty()) as tell:
         result = simulated(request, tell)
-    parameters: dict[str, object] = {"fleet": fleet, "deadline": deadline, "round_end": round_end}
-    parameters |= {"interrupted": interrupted, **{name: value for name, value in options.items() if value is not None}}
+    parameters = {"fleet": fleet, "deadline": deadline, "round_end": round_end, "interrupted": interrupted, **options}
     made = manifest(
         "fedjoule fleet simulate",
-        {name: str(value) if isinstance(value, Path) else value for name, value in parameters.items()},
+        {
+            name: str(value) if isinstance(value, Path) else value
+            for name, value in parameters.items()
+            if value is not None
+        },
         [*inputs, *(Input(*each) for each in (*found.files, *result.files))],
     )
     tables = summary_tables(result)

@@ -82,7 +82,7 @@ def _lines(fleet: Fleet, found: Habits | None) -> Iterator[tuple[str, str, list[
         yield "ready", "always, all phones", [("mean", 1.0)]
         return
     traces = len(np.unique(fleet.trace_of))
-    shared = "" if traces == fleet.phones else f", {fleet.phones / traces:.3g} phones each"
+    shared = "" if traces == fleet.phones else f", {plain_number(fleet.phones / traces, 3)} phones each"
     yield "traces", f"{traces:,}{shared}", [("count", float(traces))]
     days = _quantiles(found.days, (0.0, 0.5, 1.0))
     one = f"{days[0]:.3g} day{'s' * (days[0] != 1)}"

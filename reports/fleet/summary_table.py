@@ -108,6 +108,11 @@ def _even(updates: int, phones: int) -> npt.NDArray[np.int64]:
 def _notes(found: Simulated) -> Iterator[str]:
     request = found.request
     yield printable(found.course.fleet.source, 1000)
+    report = request.opened.report
+    for what, counts in (("dropped", report.dropped), ("put right", report.repaired)):
+        if counts:
+            reasons = ", ".join(f"{count:,} {printable(reason, 100)}" for reason, count in counts)
+            yield f"Of its traces were {what}: {reasons}; see fedjoule fleet describe."
     for note in found.plan.notes:
         yield note[:1].upper() + note[1:] + "."
     yield _rules(found)

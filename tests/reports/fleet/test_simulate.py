@@ -158,6 +158,13 @@ def test_time_in_which_nobody_was_ready_is_told() -> None:
     assert run["took part"] == ("2 of 4 phones (50.0 %), 0 more in vain",)
 
 
+def test_what_became_of_the_traces_is_told(flash: OpenedFleet) -> None:
+    read = OpenedFleet(flash.fleet, Report(600, (("devices never ready", 7),), (("half \x1b hours", 1200),)), ())
+    notes = summary_tables(simulated(Request(read, rounds=1, deadline_s=60.0)))[0].notes
+    assert "Of its traces were dropped: 7 devices never ready; see fedjoule fleet describe." in notes
+    assert any("put right: 1,200 half" in note and note.isprintable() for note in notes)
+
+
 def test_rounds_that_never_count_are_said_to(flash: OpenedFleet) -> None:
     found = simulated(Request(flash, rounds=3, deadline_s=1.0))
     assert found.summary.counted == 0
