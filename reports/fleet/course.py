@@ -50,11 +50,6 @@ class Course:
         return (self.frames[0]["outcome"] == "done").to_numpy()
 
     @property
-    def void(self) -> Truths:
-        """Which rounds had too few updates to count."""
-        return self.frames[1]["void"].to_numpy(np.bool_)
-
-    @property
     def round_s(self) -> Floats:
         """How long rounds took, float64 [rounds]."""
         return (self.frames[1]["end_s"] - self.frames[1]["begin_s"]).to_numpy(np.float64)
