@@ -2,6 +2,7 @@
 
 import csv
 import io
+import os
 import tomllib
 from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass
@@ -64,10 +65,10 @@ def read_device_map(text: str) -> DeviceMap:
     Raises ValueError for what cannot be read as one, OSError for a file that cannot be opened.
     """
     suffix = Path(text).suffix.lower()
-    if "=" in text or suffix not in (".toml", ".csv"):
+    if suffix not in (".toml", ".csv") or ("=" in text and not os.path.isfile(text)):
         pairs = [each.partition("=")[::2] for each in text.split(",") if each.strip()]
     else:
-        if Path(text).exists() and not Path(text).is_file():
+        if os.path.exists(text) and not os.path.isfile(text):
             message = f"{printable(text, 200)}: must be a regular file"
             raise ValueError(message)
         with open(text, "rb") as file:
@@ -94,7 +95,7 @@ def _file_pairs(name: str, raw: bytes, suffix: str) -> list[tuple[str, str]]:
     try:
         content = raw.decode("utf-8-sig")
         if suffix == ".toml":
-            return [(key, str(value)) for key, value in tomllib.loads(content).items()]
+            return _texts(shown, tomllib.loads(content))
         rows = list(csv.DictReader(io.StringIO(content), strict=True))
     except (UnicodeDecodeError, tomllib.TOMLDecodeError, csv.Error, RecursionError) as error:
         message = f"{shown}: cannot be read ({printable(error, 120)})"
@@ -104,6 +105,16 @@ def _file_pairs(name: str, raw: bytes, suffix: str) -> list[tuple[str, str]]:
             message = f"{shown}: line {number} must have a kind and a device; columns are kind, device, processor"
             raise ValueError(message)
     return [(row["kind"], ":".join(filter(None, (row["device"], row.get("processor"))))) for row in rows]
+
+
+def _texts(shown: str, entries: Mapping[str, object]) -> list[tuple[str, str]]:
+    pairs = []
+    for key, value in entries.items():
+        if not isinstance(value, str):
+            message = f'{shown}: {printable(key, 60)} must be a text "DEVICE:PROCESSOR" (got a {type(value).__name__})'
+            raise ValueError(message)
+        pairs.append((key, value))
+    return pairs
 
 
 def _target(key: str, value: str) -> Target:

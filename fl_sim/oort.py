@@ -26,8 +26,8 @@ class Oort:
         explore = max(0.2, 0.9 * 0.95^t)
 
     in round t. They are drawn by score among those with 0.7 of the least score that would be asked by rank. T is a
-    percentile of the known times of client-rounds: the 10th, moved every 20 rounds by 5, up when the utility of those
-    who were asked by score changed by a tenth at most, down when it changed fivefold.
+    percentile of the times of those who have delivered: the 10th, moved every 20 rounds by 5, up when the utility of
+    those who were asked by score changed by a tenth at most, down when it changed fivefold.
 
     Nobody trains here, so the loss is 1 for all: a phone's utility is the number of its batches. That makes scores
     depend on data, time and age only. To ask more phones than are wanted, by a tenth in the publication, is a matter of
@@ -41,6 +41,7 @@ class Oort:
         self._utility = np.zeros(fleet.phones)
         self._time_s = np.full(fleet.phones, np.nan)  # of a phone's last client-round; NaN: never asked
         self._last = np.zeros(fleet.phones, dtype=np.int64)
+        self._delivered = np.zeros(fleet.phones, dtype=np.bool_)  # at any time
         self._by_score = np.zeros(fleet.phones, dtype=np.bool_)  # how each was asked last
         self._known: Phones = NOBODY
         self._round = 1
@@ -60,7 +61,8 @@ class Oort:
     def select(self, count: int, clock_s: float, random: np.random.Generator, busy: Phones = NOBODY) -> Phones:
         """See ``Selector.select``."""
         known = np.setdiff1d(self._known[ready(self._fleet, self._known, clock_s)], busy)
-        explored = round(self.explore * count) if len(self._known) < self._fleet.phones else 0
+        # Rounded by chance: a server that fills one place at a time must explore as well.
+        explored = int(self.explore * count + random.random()) if len(self._known) < self._fleet.phones else 0
         exploited = self._exploit(known, count - explored, random)
         fresh = drawn(
             self._fleet.phones, count - len(exploited), random, np.union1d(self._known, busy),
@@ -91,7 +93,8 @@ class Oort:
         spread = np.ptp(utility)
         relative = (utility - utility.min()) / spread if spread else np.ones(len(phones))
         age = np.sqrt(_UNCERTAINTY * np.log(self._round) / self._last[phones])
-        wanted_s = np.percentile(self._time_s[self._known], self._percentile)
+        times_s = self._time_s[self._known[self._delivered[self._known]]]
+        wanted_s = np.percentile(times_s, self._percentile) if len(times_s) else np.inf
         time_s = self._time_s[phones]
         slow = np.divide(wanted_s, time_s, out=np.ones(len(phones)), where=time_s > wanted_s) ** 2
         found: Floats = (relative + age) * slow
@@ -103,6 +106,7 @@ class Oort:
         phones, delivered = clients.phone, clients.outcome == DONE
         self._known = np.union1d(self._known, phones)
         self._last[phones] = number
+        self._delivered[phones[delivered]] = True
         self._utility[phones] = np.where(delivered, self._teaches[phones], 0.0)
         # Who did not deliver takes at least as long as it was at work.
         taken_s, known_s = clients.end_s - clients.begin_s, self._time_s[phones]

@@ -89,8 +89,9 @@ def test_texts_that_are_no_map_are_refused(text: str, words: str) -> None:
     [
         ("a.toml", b"low = ", "cannot be read"),
         ("a.toml", b"\xff\xfe", "cannot be read"),
-        ("a.toml", b'[low]\ndevice = "A"\n', "entry .* is none"),
-        ("a.toml", b"low = " + b"[" * 5000, "cannot be read|is none"),
+        ("a.toml", b'[low]\ndevice = "A"\n', r'a.toml: low must be a text "DEVICE:PROCESSOR" \(got a dict\)'),
+        ("a.toml", b"low = 5\n", "low must be a text .*got a int"),
+        ("a.toml", b"low = " + b"[" * 5000, "cannot be read"),
         ("a.toml", b"#" * ((1 << 20) + 1), "at most 1 MiB"),
         ("a.csv", b"phone,device\nlow,A\n", "line 2 must have a kind and a device; columns are kind, device"),
         ("a.csv", b"kind,device\nlow,A\nhigh\n", "line 3 must have a kind and a device"),
@@ -103,6 +104,11 @@ def test_files_that_are_no_map_are_refused(tmp_path: Path, name: str, content: b
     (tmp_path / name).write_bytes(content)
     with pytest.raises(ValueError, match=words):
         read_device_map(str(tmp_path / name))
+
+
+def test_a_file_may_have_an_equals_sign_in_its_name(tmp_path: Path) -> None:
+    (tmp_path / "a=b.toml").write_text('low = "Xiaomi 10"')
+    assert read_device_map(str(tmp_path / "a=b.toml")) == {"low": Target("Xiaomi 10")}
 
 
 def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
