@@ -60,17 +60,18 @@ class Oort:
 
     def select(self, count: int, clock_s: float, random: np.random.Generator, busy: Phones = NOBODY) -> Phones:
         """See ``Selector.select``."""
-        known = np.setdiff1d(self._known[ready(self._fleet, self._known, clock_s)], busy)
+        known = self._known[ready(self._fleet, self._known, clock_s)]
+        known = known[~np.isin(known, busy)] if len(busy) else known
         # Rounded by chance: a server that fills one place at a time must explore as well.
         explored = int(self.explore * count + random.random()) if len(self._known) < self._fleet.phones else 0
         exploited = self._exploit(known, count - explored, random)
         fresh = drawn(
-            self._fleet.phones, count - len(exploited), random, np.union1d(self._known, busy),
+            self._fleet.phones, count - len(exploited), random, np.concatenate([self._known, busy]),
             lambda phones: ready(self._fleet, phones, clock_s),
         )  # fmt: skip
         # Too few new ones are ready: others that are known take their places.
         short = count - len(exploited) - len(fresh)
-        rest = self._exploit(np.setdiff1d(known, exploited), short, random)
+        rest = self._exploit(np.setdiff1d(known, exploited), short, random) if short else NOBODY
         self._by_score[fresh] = False
         self._by_score[exploited] = self._by_score[rest] = True
         return np.concatenate([exploited, fresh, rest])
@@ -104,7 +105,7 @@ class Oort:
         """Remember what each phone taught and how long it took, and pace: every 20 rounds T may move."""
         clients = played.clients
         phones, delivered = clients.phone, clients.outcome == DONE
-        self._known = np.union1d(self._known, phones)
+        self._known = np.concatenate([self._known, np.unique(phones[self._last[phones] == 0])])
         self._last[phones] = number
         self._delivered[phones[delivered]] = True
         self._utility[phones] = np.where(delivered, self._teaches[phones], 0.0)

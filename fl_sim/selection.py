@@ -100,7 +100,7 @@ def drawn(
     """
     untried, found = np.ones(phones, dtype=np.bool_), [NOBODY]
     untried[busy] = False
-    left = phones - len(np.unique(busy))
+    left = np.count_nonzero(untried)
     wanted, block = count, max(_LEAST_BLOCK, 2 * count)
     while wanted > 0 and _WHOLE * (phones - left + block) < phones:
         candidates = random.integers(0, phones, block)
