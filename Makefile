@@ -35,6 +35,10 @@ bench: $(VENV)/.dev ## benchmarks, as ratios against a peer in the same run
 	$(BIN)/python benchmarks/eager.py
 	$(BIN)/python benchmarks/int8_torch.py
 	$(BIN)/python benchmarks/simulator.py
+	$(BIN)/python benchmarks/flash_traces.py
+	$(BIN)/python benchmarks/fleet_lookup.py
+	$(BIN)/python benchmarks/fleet_synthetic.py
+	$(BIN)/python benchmarks/fleet.py
 
 peers: $(VENV)/.dev ## our training engine beside pfl, Flower and FedJAX, each in an environment of its own (3 GB)
 	$(BIN)/python benchmarks/peers/run.py

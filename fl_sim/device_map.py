@@ -2,6 +2,7 @@
 
 import csv
 import io
+import math
 import os
 import tomllib
 from collections.abc import Callable, Container, Iterable, Mapping
@@ -20,11 +21,13 @@ from traces.hardware import TIERS, Hardware
 
 # The paper's phones of Table 3 by tier, as its Table 4 names them.
 PAPER_TIERS = {"low": "Redmi Note 9", "medium": "Xiaomi 10", "high": "Xiaomi 11 Pro"}
-_DEFAULT = "default"
+_DEFAULT, _SCORE = "default", "score<"
 _MOST_BYTES = 1 << 20
 _MOST_ENTRIES = 10_000
 _PROCESSORS = ("cpu", "dsp", "gpu", "npu")
-_FORM = "write KIND=DEVICE:PROCESSOR, such as low=Redmi Note 9:dsp; KIND is a tier, a model, a SoC, or default"
+_FORM = (
+    "write KIND=DEVICE:PROCESSOR, such as low=Redmi Note 9:dsp; KIND is a tier, model, SoC, score<NUMBER, or default"
+)
 
 
 @dataclass(frozen=True)
@@ -77,6 +80,8 @@ def read_device_map(text: str) -> DeviceMap:
     found: dict[str, Target] = {}
     for key, value in pairs:
         kind, target = fold(key.strip()), _target(key, value)
+        if kind.startswith(_SCORE):
+            kind = f"{_SCORE}{_score(key):g}"  # 1000 and 1e3 are one
         if kind in found:
             message = f"device map names {printable(key.strip(), 60)!r} twice; keep one"
             raise ValueError(message)
@@ -85,6 +90,17 @@ def read_device_map(text: str) -> DeviceMap:
         message = f"device map must have from 1 to {_MOST_ENTRIES:,} entries (got {len(found)}); {_FORM}"
         raise ValueError(message)
     return found
+
+
+def _score(key: str) -> float:
+    try:
+        value = float(key.partition("<")[2])
+    except ValueError:
+        value = math.nan
+    if not 0 < value < math.inf:
+        message = f"device map entry {printable(key.strip(), 60)!r} must be score<NUMBER, such as score<20000"
+        raise ValueError(message)
+    return value
 
 
 def _file_pairs(name: str, raw: bytes, suffix: str) -> list[tuple[str, str]]:
@@ -134,7 +150,8 @@ def map_devices(
 ) -> Mapped:  # fmt: skip
     """Return the batch cost of each kind of hardware, from the measurements of this model, data set and batch size.
 
-    A kind is found in ``given`` by its model, its SoC, its tier, or ``default``. Without a map, a kind that is itself a
+    A kind is found in ``given`` by its model, its SoC, its tier, the least ``score<NUMBER`` above its benchmark score,
+    or ``default``. Without a map, a kind that is itself a
     measured phone (model or SoC) is that phone; else tiers are the paper's phones of Table 3. INT8 is trained on the
     DSP where that was measured and the map names no processor. Where only one phone was measured in the method's
     arithmetic, all kinds have its cost, and a note says so; another note has entries of the map that fit no kind.
@@ -169,7 +186,7 @@ def map_devices(
         )
     _refuse_unmapped(hardware, chosen, known, what)
     names = {fold(name) for column in (hardware.models, hardware.socs, hardware.tiers) for name in column if name}
-    unused = sorted(set(given or ()) - names - {_DEFAULT})
+    unused = sorted(name for name in set(given or ()) - names - {_DEFAULT} if not name.startswith(_SCORE))
     if unused:
         some = ", ".join(printable(name, 40) for name in unused[:5]) + (" and others" if len(unused) > 5 else "")
         notes.append(f"The device map names {len(unused)} kind(s) that the fleet does not have ({some}).")
@@ -190,7 +207,10 @@ def _by_itself(hardware: Hardware, kind: int, devices: Container[str], only: Onl
 
 
 def _mapped(hardware: Hardware, kind: int, given: DeviceMap, only: Only) -> BatchCost | None:
-    for name in (hardware.models[kind], hardware.socs[kind], hardware.tiers[kind], _DEFAULT):
+    above = [float(name.removeprefix(_SCORE)) for name in given if name.startswith(_SCORE)]
+    least = min((limit for limit in above if hardware.scores[kind] < limit), default=None)
+    scored = "" if least is None else f"{_SCORE}{least:g}"
+    for name in (hardware.models[kind], hardware.socs[kind], hardware.tiers[kind], scored, _DEFAULT):
         target = given.get(fold(name)) if name else None
         if target is not None:
             return only(target.device, target.processor)

@@ -90,7 +90,7 @@ def simulate(
     Nothing is trained. Rounds to convergence are paper mode's, unless --rounds or a --run of yours says otherwise; a
     round in which fewer updates came teaches less, and that is not counted.
 
-    A device map says which hardware is which measured phone, by tier, model or SoC: 'low=Redmi Note 9:dsp,
+    A device map says which hardware is which measured phone, by tier, model, SoC or score: 'low=Redmi Note 9:dsp,
     medium=Xiaomi 10:dsp,default=Xiaomi 10:cpu', or a .toml or .csv file of the same. Without one, tiers are the phones
     of Table 3, on their DSPs in INT8.
 

@@ -246,3 +246,26 @@ def test_several_measurements_of_one_phone_are_told_apart_or_refused() -> None:
         mapped(BY_TIER, "default=Pixel 8", own=[PIXEL, gpu])
     with pytest.raises(ValueError, match=r"Pixel 8:cpu, Pixel 8:cpu \(hot\); .*give a table with one of them"):
         mapped(kinds(("Pixel 8", "", "")), own=[PIXEL, hot])
+
+
+def test_a_score_chooses_a_class_of_phones_and_scales_nothing() -> None:
+    hardware = Hardware(("a", "b", "c", "d"), ("",) * 4, ("", "", "", "low"), np.array([500.0, 20000, np.nan, 90000]))
+    text = "score<1e3=Redmi Note 9:dsp,score<20001=Xiaomi 10,default=Xiaomi 11 Pro"
+    found = mapped(hardware, text)
+    assert [cost.device for cost in found.costs] == ["Redmi Note 9", "Xiaomi 10", "Xiaomi 11 Pro", "Xiaomi 11 Pro"]
+    assert found.notes == ()
+    edges = replace(hardware, scores=np.array([1000.0, 20001, 999.9, 1.0]))
+    assert [cost.device for cost in mapped(edges, f"low=Xiaomi 10,{text}").costs] == [
+        "Xiaomi 10", "Xiaomi 11 Pro", "Redmi Note 9", "Xiaomi 10",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("key", ["score<", "score<x", "score<-1", "score<nan", "score<inf", "score<0"])
+def test_no_score(key: str) -> None:
+    with pytest.raises(ValueError, match="such as score<20000"):
+        read_device_map(f"{key}=Xiaomi 10")
+
+
+def test_one_score_twice_is_refused() -> None:
+    with pytest.raises(ValueError, match="twice"):
+        read_device_map("score<1000=Xiaomi 10,score<1e3=Xiaomi 11 Pro")
