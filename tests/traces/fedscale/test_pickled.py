@@ -117,7 +117,7 @@ class _Runs:
 @pytest.mark.parametrize(
     "bad",
     [
-        _Runs(),
+        pytest.param(_Runs(), id="runs"),
         os.system,
         OrderedDict(a=1),
         {1, 2},
