@@ -88,8 +88,11 @@ def log_files(clients: "pd.DataFrame", rounds: "pd.DataFrame") -> dict[str, byte
 
     Raises ValueError if pyarrow is not installed.
     """
+    import pandas as pd
+
+    ends = clients["outcome"].astype(pd.CategoricalDtype(list(OUTCOMES)))  # text, even where there is no row
     return {
-        CLIENTS: to_parquet(clients),
+        CLIENTS: to_parquet(clients.assign(outcome=ends)),
         ROUNDS: to_parquet(rounds.assign(void=rounds["void"].astype(np.int64))),
     }
 
@@ -199,7 +202,10 @@ def _check_clients(clients: "pd.DataFrame", rounds: "pd.DataFrame", shown: str) 
     """Check that the client-rounds add up to the rounds."""
     _refuse(shown, ~clients["outcome"].isin(OUTCOMES).to_numpy(), f"outcome must be one of {', '.join(OUTCOMES)}")
     places = clients["round"].to_numpy() - 1
-    if not np.array_equal(places, np.repeat(np.arange(len(rounds)), rounds["selected"])):
+    selected = rounds["selected"].to_numpy()
+    # Each is bounded before they are added up, and their sum before room is made for so many.
+    fits = selected.max() <= len(clients) and selected.sum() == len(clients)
+    if not fits or not np.array_equal(places, np.repeat(np.arange(len(rounds)), selected)):
         message = f"{shown}: must have as many rows for each round as {ROUNDS} has selected, in the order of the rounds"
         raise ValueError(message)
     begin_s, end_s = clients["begin_s"].to_numpy(), clients["end_s"].to_numpy()
