@@ -54,15 +54,17 @@ def read_columns(
     name = clean(path, 300)
     kinds = {**wanted, **(optional or {})}
     _check_size(path, name)
+    limits = {"thrift_string_size_limit": 1 << 26, "thrift_container_size_limit": 1 << 20}
     try:
-        with pa.parquet.ParquetFile(
-            path, thrift_string_size_limit=1 << 26, thrift_container_size_limit=1 << 20
-        ) as file:
-            _check_shape(file.metadata, name, most_rows)
-            schema = file.schema_arrow
-            _check_names(schema.names, wanted, kinds, name)
-            for field in schema:
-                _check_kind(pa, field, kinds[field.name], name)
+        with pa.parquet.ParquetFile(path, **limits) as file:
+            metadata, schema = file.metadata, file.schema_arrow
+        _check_shape(metadata, name, most_rows)
+        _check_names(schema.names, wanted, kinds, name)
+        for field in schema:
+            _check_kind(pa, field, kinds[field.name], name)
+        # Texts stay in their dictionaries: one long text in millions of rows has few bytes, and would fill the memory.
+        texts = [column for column in schema.names if kinds[column] == "text"]
+        with pa.parquet.ParquetFile(path, metadata=metadata, read_dictionary=texts, **limits) as file:
             table = file.read(use_threads=False)
     except pa.ArrowException as error:
         message = f"{name}: is no whole Parquet file: {clean(error, 160)}; write or get it again"
@@ -127,11 +129,24 @@ def _values(pa: "pyarrow", column: Any, kind: Kind, needed: bool, where: str) ->
         message = f"{where} has {column.null_count:,} missing values; fill them, or leave their rows out"
         raise ValueError(message)
     if kind == "text":
-        if pa.types.is_dictionary(column.type):
-            column = column.cast(column.type.value_type)
-        if column.nbytes > _MOST_TEXT_BYTES:
-            message = f"{where} has {column.nbytes:,} bytes of text; at most {_MOST_TEXT_BYTES:,} are read"
-            raise ValueError(message)
-        return np.array(["" if value is None else str(value) for value in column.to_pylist()], dtype=object)
+        return _texts(pa, column, where)
     dtype = np.int32 if kind == "int32" else np.float64
     return np.array(column.to_numpy(), dtype=dtype)
+
+
+def _texts(pa: "pyarrow", column: Any, where: str) -> npt.NDArray[Any]:
+    """Return text as an array of objects, in which equal texts of a dictionary are one; empty where it is missing."""
+    coded = pa.types.is_dictionary(column.type)
+    size = sum((chunk.dictionary if coded else chunk).nbytes for chunk in column.chunks)
+    if size > _MOST_TEXT_BYTES:
+        message = f"{where} has {size:,} bytes of text; at most {_MOST_TEXT_BYTES:,} are read"
+        raise ValueError(message)
+    parts = [np.zeros(0, dtype=object)]
+    for chunk in column.chunks:
+        if not coded:
+            parts.append(np.array(["" if value is None else str(value) for value in chunk.to_pylist()], dtype=object))
+            continue
+        # What is missing has the place past the last.
+        known = np.array([*chunk.dictionary.to_pylist(), ""], dtype=object)
+        parts.append(known[chunk.indices.cast(pa.int64()).fill_null(len(known) - 1).to_numpy()])
+    return np.concatenate(parts)
