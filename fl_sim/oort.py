@@ -42,7 +42,7 @@ class Oort:
         self._time_s = np.full(fleet.phones, np.nan)  # of a phone's last client-round; NaN: never asked
         self._last = np.zeros(fleet.phones, dtype=np.int64)
         self._delivered = np.zeros(fleet.phones, dtype=np.bool_)  # at any time
-        self._by_score = np.zeros(fleet.phones, dtype=np.bool_)  # how each was asked last
+        self._by_score = np.zeros(fleet.phones, dtype=np.bool_)  # whether each was ever asked so
         self._known: Phones = NOBODY
         self._round = 1
         self._percentile = _PERCENTILE
@@ -72,7 +72,6 @@ class Oort:
         # Too few new ones are ready: others that are known take their places.
         short = count - len(exploited) - len(fresh)
         rest = self._exploit(np.setdiff1d(known, exploited), short, random) if short else NOBODY
-        self._by_score[fresh] = False
         self._by_score[exploited] = self._by_score[rest] = True
         return np.concatenate([exploited, fresh, rest])
 

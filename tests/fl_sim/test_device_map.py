@@ -209,6 +209,8 @@ def test_a_kind_is_found_by_model_then_soc_then_tier_then_default() -> None:
 def test_a_map_is_all_there_is_once_it_is_given() -> None:
     with pytest.raises(ValueError, match=r"2 of 3 kinds of hardware have no measured device \(medium, high\)"):
         mapped(BY_TIER, "low=Redmi Note 9")
+    with pytest.raises(ValueError, match="2 of 3 kinds"):
+        mapped(BY_TIER, "low=Xiaomi 10", method=FP32)
 
 
 def test_int8_is_on_the_dsp_where_that_was_measured_else_on_what_was() -> None:

@@ -33,9 +33,11 @@ class Noting:
         self.phones, self.from_s = phones, from_s
         self.asked: list[tuple[int, float]] = []
         self.told: list[tuple[int, FleetRound]] = []
+        self.chances: list[float] = []
 
     def select(self, count: int, clock_s: float, random: np.random.Generator, busy: Phones = NOBODY) -> Phones:
         self.asked.append((count, clock_s))
+        self.chances.append(float(random.random()))
         return np.arange(min(count, self.phones)) if clock_s >= self.from_s else NOBODY
 
     def learn(self, number: int, played: FleetRound) -> None:
@@ -109,6 +111,21 @@ def test_a_void_round_that_took_no_time_is_followed_after_a_minute() -> None:
     fleet = small_fleet([[(150.0, 1000.0)]])
     played = run(fleet, Rules(1, interrupted="abort"), 1, "random")
     assert [(each.begin_s, each.end_s) for each in played] == [(0, 0), (60, 60), (120, 120), (180, 215)]
+
+
+def test_rounds_that_count_may_take_no_time() -> None:
+    noting, load = Noting(1), small_load(0, 0, 0)
+    played = list(fleet_rounds(small_fleet(None, phones=1), load, Rules(1), noting, 3, 0))
+    assert [(each.begin_s, each.end_s) for each in played] == [(0, 0)] * 3
+
+
+def test_every_seed_and_round_selects_by_a_chance_of_its_own() -> None:
+    chances = []
+    for seed in (0, 1, 2**64 - 1):
+        noting = Noting(1)
+        list(fleet_rounds(small_fleet(None, phones=1), small_load(), Rules(1), noting, 5, seed))
+        chances += noting.chances
+    assert len(set(chances)) == len(chances) == 15
 
 
 def test_a_selector_that_still_finds_nobody_makes_a_void_round() -> None:

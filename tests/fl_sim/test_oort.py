@@ -215,6 +215,18 @@ def test_where_all_are_known_all_are_asked_by_score() -> None:
     assert (counts[:15] > 0).all()
 
 
+def test_of_those_near_the_best_each_is_asked_in_proportion_to_its_score() -> None:
+    load = Load(np.array([1.0, 9.0, 10.0]), np.ones(3), np.ones(3), np.ones(2), np.ones(2))
+    oort, random = Oort(small_fleet(None, phones=3), load, Rules(1)), np.random.default_rng(1)
+    oort.learn(1, told([0, 1, 2], [1.0, 1.1, 1.0]))
+    counts = np.bincount([int(oort.select(1, 0.0, random)[0]) for _ in range(3000)], minlength=3)
+    scores = oort.scores(np.arange(3))
+    assert scores[0] < 0.7 * scores.max() < scores[1] < 0.8 * scores.max()
+    assert counts[0] == 0
+    share = scores[1] / scores[1:].sum()
+    assert abs(counts[1] / 3000 - share) < 4 * (share * (1 - share) / 3000) ** 0.5 < 0.5 - share
+
+
 def test_those_who_are_known_fill_in_where_no_new_one_is_ready() -> None:
     ready_for = [[(0.0, 1000.0)]] * 10 + [[(500.0, 1000.0)]] * 10
     oort, random = Oort(small_fleet(ready_for), small_load(), Rules(5)), np.random.default_rng(1)
