@@ -1,5 +1,6 @@
 """One factor at a time: what is switched off differs no more, what is kept is what it was."""
 
+from dataclasses import replace
 from typing import Any, cast
 
 import numpy as np
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from fl_sim.factors import FACTORS, Factor, with_factors
 from tests.fl_sim.fleets import small_fleets
 from tests.fl_sim.small_fleet import small_fleet
+from traces.battery import Battery
 from traces.fleet import Fleet, ready, transfer
 
 
@@ -31,6 +33,14 @@ def test_what_is_kept_is_what_it_was(fleet: Fleet, kept: set[Factor]) -> None:
     else:
         assert found.availability is found.battery is None
         assert ready(found, phones, np.linspace(-500, 500, 7)[:, None]).all()
+
+
+def test_a_battery_goes_with_availability() -> None:
+    fleet = small_fleet([[(0.0, 10.0)]])
+    assert fleet.availability is not None
+    charged = replace(fleet, battery=Battery(fleet.availability, np.array([0, 1]), np.zeros(1), np.full(1, 50.0)))
+    assert with_factors(charged, ["hardware", "network"], 8.0).battery is None
+    assert with_factors(charged, ["availability"], 8.0).battery is charged.battery
 
 
 def test_an_unknown_factor_is_refused() -> None:

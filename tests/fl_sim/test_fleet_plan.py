@@ -75,6 +75,11 @@ def test_a_reading_without_rounds_needs_them_given() -> None:
     assert paper_plan(READING, workloads()["cifar10"], method, 3).rounds == 3
 
 
+def test_signs_go_up_and_weights_come_down() -> None:
+    plan = paper_plan(READING, workloads()["cifar10"], REGISTRY["quanfl_signsgd"], 3)
+    assert (plan.download_bytes.tolist(), plan.upload_bytes.tolist()) == ([60e6], [60e6 / 32])
+
+
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> FinishedRun:
     return read_run(write_run(tmp_path_factory.mktemp("runs") / "a", femnist(), rise(40), clients=60))
@@ -144,6 +149,14 @@ def test_rounds_and_rule_may_be_given(run: FinishedRun) -> None:
     strict = run_plan(run, rule=Rule(window=1, margin_points=0))
     assert strict.rounds == 40
     assert "it was still rising, so they are the least" in strict.notes[0]
+
+
+def test_the_rule_says_which_model_is_judged(run: FinishedRun) -> None:
+    rounds = run.rounds.copy()
+    rounds["fp32_accuracy"] = np.where(rounds["round"] < 9, 0.1, 0.8)
+    judged = FinishedRun(run.config, rounds, run.clients, run.manifest, run.path)
+    assert run_plan(judged, rule=Rule(1, 0, "fp32")).rounds == 9
+    assert run_plan(judged, rule=Rule(1, 0, "int8")).rounds == 40
 
 
 def test_a_run_that_was_judged_too_seldom_needs_rounds(tmp_path: Path) -> None:
