@@ -108,7 +108,7 @@ def test_times_that_are_returned_are_on_the_right_side_of_their_edge(
         assert next_ready_s(a, 0, until, shift) > until
         # To the last digit: what fits is not touched, what fits just so ends with the stretch.
         assert finish_s(a, 0, begin, np.nextafter(until - begin, 0), shift) <= until
-    assert is_ready(a, 0, np.nextafter(until, begin), shift) or until == INF
+    assert until == INF or is_ready(a, 0, np.nextafter(until, begin), shift)
     if begin + work <= until:
         assert ready_between_s(a, 0, begin, begin + work, shift) == (begin + work) - begin
         assert finish_s(a, 0, begin, work, shift) == begin + work
