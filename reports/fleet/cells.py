@@ -159,9 +159,9 @@ def _run(request: Request, row: Row4, setting: Setting, seed: int) -> tuple[floa
         wasted_j += float(clients.wasted_j.sum())
         updates += each.updates
         counted += each.updates > 0
+    wasted = wasted_j / joules if joules else 0.0
     if counted < wanted:
         end_s = joules = float("inf")  # it gave up: nearly all rounds are void
-    wasted = wasted_j / joules if joules else 0.0
     filled = updates / (tried * plan.clients_per_round)
     return end_s / 3600, joules / plan.clients / 1e3, wasted, filled, tried / wanted
 

@@ -92,6 +92,9 @@ def test_rounds_that_no_update_reaches_in_time_do_not_end() -> None:
     assert np.isfinite(cells["all three"].time_h).all()
     last = fleet_tables(asked, fleet_cells(asked))[0].rows[0][-1]
     assert (last.text, last.tone) == ("does not end", "warn")
+    # What such a run cost is waste, all of it, and no less for not ending.
+    assert (cells["with a deadline"].wasted == 1).all()
+    assert (cells["with a deadline"].filled == 0).all()
 
 
 @pytest.mark.parametrize("text", ["", "2", "x", "0s", "-1x", "nans", "infs", "2 m", "1e300s"])
