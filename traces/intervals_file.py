@@ -39,6 +39,13 @@ _MOST_ROWS = 20_000_000
 _MOST_PHONES = 2_000_000
 _MOST_TEXT_CHARACTERS = 200
 _MOST_PERIOD_S = 3_660 * DAY_S
+# Beyond them is a slip of units or of the keyboard, and a clock that runs for ages: slower than any modem, say.
+_BOUNDS = {
+    "period_s": (SHORTEST_S, _MOST_PERIOD_S),
+    "score": (0.0, 1e15),
+    "download_bit_per_s": (1.0, 1e12),
+    "upload_bit_per_s": (1.0, 1e12),
+}
 
 
 @dataclass
@@ -165,9 +172,9 @@ def _know(phone: _Phone, column: str, value: Any, where: str) -> None:
         told = _number(value, column, where)
         if math.isnan(told):
             return
-        least = 0.0 if column == "score" else SHORTEST_S
-        if told < least:
-            message = f"{where}: {column} must be {'at least' if column == 'score' else 'above'} 0 (got {told:g})"
+        least, most = _BOUNDS[column]
+        if not least <= told <= most:
+            message = f"{where}: {column} must be from {least:g} to {most:g} (got {told:g})"
             raise ValueError(message)
     before = phone.known.setdefault(column, told)
     if before != told:

@@ -11,6 +11,7 @@ from traces.fedscale.behaviour import LongSlots
 from traces.fedscale.throughput import read_throughput
 from traces.flash.derived import Unknown
 from traces.flash.records import STATES_MOST_BYTES
+from traces.flash.speeds import LEAST_BIT_PER_S, MOST_BIT_PER_S
 from traces.flash.zones import check_zone
 from traces.fleet import Fleet
 from traces.folder import is_fleet_folder, read_fleet
@@ -199,7 +200,11 @@ def _check_speeds(speeds: SourceFile, text: str) -> None:
 
 def _rate(text: str) -> float:
     try:
-        return parse_rate(text)
+        rate = parse_rate(text)
     except ValueError as error:
         message = f"network must be a rate, FLASH's {SPEEDS} (.json) or FedScale's throughput (.csv): {error}"
         raise ValueError(message) from error
+    if not LEAST_BIT_PER_S <= rate <= MOST_BIT_PER_S:
+        message = f"network must be from {LEAST_BIT_PER_S:g} to {MOST_BIT_PER_S:g} bit/s (got {clean(text, 40)})"
+        raise ValueError(message)
+    return rate

@@ -111,8 +111,14 @@ def test_parquet_says_the_same(tmp_path: Path, file: Path) -> None:
         (HEAD + "a,5,20\na,0,10\n", "row 3 overlaps row 2"),
         ("phone,start_s,end_s,state\na,0,1,asleep\n", "row 2: state must be ready or charging .got 'asleep'"),
         ("phone,start_s,end_s,period_s\na,0,10,9\n", "row 2 ends after period_s, 9, of phone a"),
-        ("phone,start_s,end_s,period_s\na,0,10,-9\n", "row 2: period_s must be above 0"),
-        ("phone,start_s,end_s,score\na,0,10,-9\n", "row 2: score must be at least 0"),
+        ("phone,start_s,end_s,period_s\na,0,10,-9\n", "row 2: period_s must be from 1e-05 to 3.16224e.08 .got -9"),
+        (
+            "phone,start_s,end_s,period_s\na,0,10,1e300\n",
+            "row 2: period_s must be from 1e-05 to 3.16224e.08 .got 1e.300",
+        ),
+        ("phone,start_s,end_s,score\na,0,10,-9\n", "row 2: score must be from 0 to"),
+        (HEAD.strip() + ",download_bit_per_s\na,0,10,1e-5\n", "row 2: download_bit_per_s must be from 1 to 1e.12"),
+        (HEAD.strip() + ",upload_bit_per_s\na,0,10,1e300\n", "row 2: upload_bit_per_s must be from 1 to 1e.12"),
         ("phone,start_s,end_s,tier\na,0,10,huge\n", "row 2: tier must be low, medium or high"),
         (
             "phone,start_s,end_s,model\na,0,10,x\na,20,30,y\n",
@@ -121,11 +127,11 @@ def test_parquet_says_the_same(tmp_path: Path, file: Path) -> None:
         ("phone,start_s,end_s,download_bit_per_s\na,0,10,5\n", "phone a has one of download_bit_per_s and upload_bit"),
         (
             "phone,start_s,end_s,download_bit_per_s,upload_bit_per_s\na,0,10,-5,1\n",
-            "row 2: download_bit_per_s must be above",
+            "row 2: download_bit_per_s must be from 1 to",
         ),
         (
             "phone,start_s,end_s,download_bit_per_s,upload_bit_per_s\na,0,10,5,0\n",
-            "row 2: upload_bit_per_s must be above",
+            "row 2: upload_bit_per_s must be from 1 to",
         ),
         (HEAD + "a,1,2\x00\n", "line 2 holds a NUL"),
         (HEAD + '"a,1,2\n', "is no CSV"),

@@ -268,3 +268,29 @@ def test_statistics_in_a_file(tmp_path: Path) -> None:
         opened(path)
     with pytest.raises(FileNotFoundError):
         opened(tmp_path / "none.toml")
+
+
+def test_a_pipe_among_the_tables_of_flash_is_refused(tmp_path: Path) -> None:
+    tables = {
+        "benchmark2score.json": {"Nexus": 1, "Redmi": 2, "Pixel 4": 3},
+        "real2benchmark.json": {},
+        "supported_devices.json": ["Nexus", "Redmi", "Pixel 4"],
+        "state_traces.json": DEVICES,
+    }
+    folder = put(tmp_path / "f", **{name.replace(".", "__"): table for name, table in tables.items()})
+    assert opened(folder).fleet.phones == 2
+    os.mkfifo(folder / "raw_ai_benchmark_list.json")  # to open it would take for ever
+    with pytest.raises(ValueError, match=r"raw_ai_benchmark_list\.json: must be an ordinary file"):
+        opened(folder)
+
+
+def test_the_kind_of_fedscale_is_that_of_the_first_client_that_says(tmp_path: Path) -> None:
+    folder = put(tmp_path / "f", x__json={"1": {}, "2": {"model": "m"}, "3": CLIENT})
+    found = opened(folder / "x.json")
+    assert (found.report.kept, sum(count for _, count in found.report.dropped)) == (1, 2)
+
+
+@pytest.mark.parametrize("rate", ["1e-30bit/s", "1e30Gbit/s"])
+def test_rates_that_no_network_has_are_refused(rate: str) -> None:
+    with pytest.raises(ValueError, match=r"network must be from 1 to 1e\+12 bit/s .got 1e"):
+        opened("paper", phones=1, network=rate)

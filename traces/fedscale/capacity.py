@@ -15,8 +15,8 @@ from traces.report import Report, clean
 
 Unit = Literal["kbit/s", "kB/s"]
 _BIT_PER_S: dict[Unit, float] = {"kbit/s": 1e3, "kB/s": 8e3}
-_MOST_RATE = 1e9  # of either unit: far beyond any phone
-_MOST_MS = 1e9
+_RATES = (1e-3, 1e9)  # of either unit: far beyond any phone at both ends
+_MS = (1e-6, 1e9)
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,7 +67,7 @@ def read_capacity(source: Path | bytes | ClientFile, *, unit: Unit = "kbit/s") -
 
 def _reason(entry: Mapping[Any, Any]) -> str:
     """Return why a client is dropped; empty: it is not."""
-    for key, most in (("computation", _MOST_MS), ("communication", _MOST_RATE)):
+    for key, (least, most) in (("computation", _MS), ("communication", _RATES)):
         value = entry.get(key)
         if not isinstance(value, int | float) or isinstance(value, bool):
             return f"{key} is missing or no number"
@@ -75,4 +75,6 @@ def _reason(entry: Mapping[Any, Any]) -> str:
             return f"{key} is not finite"
         if not 0 < value <= most:
             return f"{key} is not above 0, or beyond {most:g}"
+        if value < least:
+            return f"{key} is below {least:g}"
     return ""

@@ -57,11 +57,16 @@ def read_clients(source: Path | bytes | SourceFile) -> ClientFile:
 
 
 def kind_of(entries: Mapping[str, Mapping[Any, Any]]) -> str:
-    """Return what entries are about by the keys of the first: ``behaviour``, ``capacity``, or neither: empty."""
-    first = next(iter(entries.values()), {})
-    if "active" in first or "inactive" in first:
-        return "behaviour"
-    return "capacity" if "computation" in first or "communication" in first else ""
+    """Return what entries are about by the keys of the first that says: ``behaviour``, ``capacity``; empty: none does.
+
+    Those before it say neither, and are for the reader of that kind to drop and count.
+    """
+    for entry in entries.values():
+        if "active" in entry or "inactive" in entry:
+            return "behaviour"
+        if "computation" in entry or "communication" in entry:
+            return "capacity"
+    return ""
 
 
 def _parsed(raw: bytes, where: str) -> dict[Any, Any]:

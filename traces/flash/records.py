@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from traces.report import Tally, clean
+from traces.source_file import check_ordinary
 
 # The public file of 1,000 devices has 37 MB; this is room for about seven times as many.
 STATES_MOST_BYTES = 256 * 2**20
@@ -43,10 +44,14 @@ class Members:
 
 
 def read_bytes(source: Path | bytes, most_bytes: int, what: str) -> bytes:
-    """Return the bytes of ``source``, reading at most ``most_bytes``. Raises ValueError if it has more, OSError."""
+    """Return the bytes of ``source``, reading at most ``most_bytes``.
+
+    Raises ValueError if it has more or is no ordinary file (a pipe has no end), and OSError.
+    """
     if isinstance(source, bytes):
         data = source
     else:
+        check_ordinary(source)
         with source.open("rb") as file:
             data = file.read(most_bytes + 1)
     if len(data) > most_bytes:

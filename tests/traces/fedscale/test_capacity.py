@@ -49,6 +49,8 @@ def test_the_pickle_holds_numbers_of_numpy() -> None:
         ({"communication": float("inf")}, "communication is not finite"),
         ({"communication": 1e10}, "beyond 1e"),
         ({"communication": 10**400}, "beyond 1e"),
+        ({"communication": 5e-324}, "communication is below 0.001"),
+        ({"computation": 5e-324}, "computation is below 1e-06"),
         ({"communication": "5"}, "communication is missing or no number"),
         ({"communication": True}, "communication is missing or no number"),
         ({"computation": None}, "computation is missing or no number"),
