@@ -202,10 +202,8 @@ def _check_clients(clients: "pd.DataFrame", rounds: "pd.DataFrame", shown: str) 
     """Check that the client-rounds add up to the rounds."""
     _refuse(shown, ~clients["outcome"].isin(OUTCOMES).to_numpy(), f"outcome must be one of {', '.join(OUTCOMES)}")
     places = clients["round"].to_numpy() - 1
-    selected = rounds["selected"].to_numpy()
-    # Each is bounded before they are added up, and their sum before room is made for so many.
-    fits = selected.max() <= len(clients) and selected.sum() == len(clients)
-    if not fits or not np.array_equal(places, np.repeat(np.arange(len(rounds)), selected)):
+    ordered = (np.diff(places) >= 0).all() and ((places >= 0) & (places < len(rounds))).all()
+    if not ordered or not np.array_equal(_counts(places, len(rounds)), rounds["selected"]):
         message = f"{shown}: must have as many rows for each round as {ROUNDS} has selected, in the order of the rounds"
         raise ValueError(message)
     begin_s, end_s = clients["begin_s"].to_numpy(), clients["end_s"].to_numpy()

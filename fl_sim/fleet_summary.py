@@ -152,7 +152,7 @@ def summarize(
     everybody = np.arange(fleet.phones)
     return Summary(
         hours=float(ends_s[-1] - begin_s) / 3600,
-        idle_s=float(np.maximum(0.0, rounds["begin_s"].to_numpy(np.float64) - ends_s[:-1]).sum()),
+        idle_s=float((rounds["begin_s"].to_numpy(np.float64) - ends_s[:-1]).sum()),
         rounds=len(rounds),
         void=int(rounds["void"].sum()),
         wanted=wanted,

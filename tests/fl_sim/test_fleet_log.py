@@ -248,6 +248,8 @@ def test_damage_is_refused_or_changes_no_sum(name: str, place: float, flip: int,
         (CLIENTS, set_cell("train_s", 10.1), "round 1: train_s of its clients must add up"),
         (CLIENTS, set_cell("train_j", float("nan")), "round 1: train_j of its clients must add up"),
         (CLIENTS, set_cell("round", 2), "must have as many rows for each round"),
+        (CLIENTS, set_cell("round", 10**15, row=3), "must have as many rows for each round"),
+        (CLIENTS, set_cell("round", 0, row=0), "must have as many rows for each round"),
         (CLIENTS, lambda frame: frame[:3], "must have as many rows for each round"),
         (CLIENTS, lambda frame: frame[::-1], "must have as many rows for each round"),
         (ROUNDS, lambda frame: frame[::-1], "each round from 1 on once, in order"),
@@ -268,3 +270,23 @@ def test_a_table_that_cannot_be_is_refused(name: str, edit: Callable[[Any], Any]
         read_fleet_run(run)
     assert str(run / (CLIENTS if "add up" in rule or "many rows" in rule else name)) in str(refusal.value)
     assert "\x1b" not in str(refusal.value)
+
+
+def test_of_rounds_with_as_many_updates_not_one_alone_is_void(tmp_path: Path) -> None:
+    first, _ = two_rounds()
+    second = FleetRound(first.end_s, 2 * first.end_s, first.clients)
+    run = write(tmp_path, [first, second])
+    change(run, ROUNDS, set_cell("void", 1))
+    with pytest.raises(ValueError, match="row 2: a round must not be void with as many updates"):
+        read_fleet_run(run)
+    change(run, ROUNDS, set_cell("void", 1, row=0))
+    assert read_fleet_run(run).rounds["void"].all()
+
+
+def test_clients_lie_in_the_order_of_their_rounds(run: Path) -> None:
+    def swap(frame: Any) -> Any:
+        return frame.iloc[[2, 1, 0, 3]]
+
+    change(run, CLIENTS, swap)
+    with pytest.raises(ValueError, match="in the order of the rounds"):
+        read_fleet_run(run)
