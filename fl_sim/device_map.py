@@ -5,7 +5,8 @@ import io
 import math
 import os
 import tomllib
-from collections.abc import Callable, Container, Iterable, Mapping
+from bisect import bisect_right
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -81,7 +82,7 @@ def read_device_map(text: str) -> DeviceMap:
     for key, value in pairs:
         kind, target = fold(key.strip()), _target(key, value)
         if kind.startswith(_SCORE):
-            kind = f"{_SCORE}{_score(key):g}"  # 1000 and 1e3 are one
+            kind = f"{_SCORE}{_score(key)!r}"  # 1000 and 1e3 are one
         if kind in found:
             message = f"device map names {printable(key.strip(), 60)!r} twice; keep one"
             raise ValueError(message)
@@ -151,10 +152,10 @@ def map_devices(
     """Return the batch cost of each kind of hardware, from the measurements of this model, data set and batch size.
 
     A kind is found in ``given`` by its model, its SoC, its tier, the least ``score<NUMBER`` above its benchmark score,
-    or ``default``. Without a map, a kind that is itself a
-    measured phone (model or SoC) is that phone; else tiers are the paper's phones of Table 3. INT8 is trained on the
-    DSP where that was measured and the map names no processor. Where only one phone was measured in the method's
-    arithmetic, all kinds have its cost, and a note says so; another note has entries of the map that fit no kind.
+    or ``default``. Without a map, a kind that is itself a measured phone (model or SoC) is that phone; else tiers are
+    the paper's phones of Table 3. INT8 is trained on the DSP where that was measured and the map names no processor.
+    Where only one phone was measured in the method's arithmetic, all kinds have its cost, and a note says so; another
+    note has entries of the map that fit no kind.
     A time is never scaled by a score. Raises ValueError naming the kinds that no measurement stands for, and where
     several measurements of a phone fit.
     """
@@ -176,7 +177,8 @@ def map_devices(
     if given is None:
         chosen = [_by_itself(hardware, kind, devices, only) for kind in range(len(hardware))]
     else:
-        chosen = [_mapped(hardware, kind, given, only) for kind in range(len(hardware))]
+        limits = sorted(float(name.removeprefix(_SCORE)) for name in given if name.startswith(_SCORE))
+        chosen = [_mapped(hardware, kind, given, limits, only) for kind in range(len(hardware))]
     if None in chosen and given is None and len(devices) == 1:
         alone = only(known[0].device, "")
         chosen = [cost or alone for cost in chosen]
@@ -206,12 +208,13 @@ def _by_itself(hardware: Hardware, kind: int, devices: Container[str], only: Onl
     return None
 
 
-def _mapped(hardware: Hardware, kind: int, given: DeviceMap, only: Only) -> BatchCost | None:
-    above = [float(name.removeprefix(_SCORE)) for name in given if name.startswith(_SCORE)]
-    least = min((limit for limit in above if hardware.scores[kind] < limit), default=None)
-    scored = "" if least is None else f"{_SCORE}{least:g}"
-    for name in (hardware.models[kind], hardware.socs[kind], hardware.tiers[kind], scored, _DEFAULT):
-        target = given.get(fold(name)) if name else None
+def _mapped(hardware: Hardware, kind: int, given: DeviceMap, limits: Sequence[float], only: Only) -> BatchCost | None:
+    names = [fold(name) for name in (hardware.models[kind], hardware.socs[kind], hardware.tiers[kind]) if name]
+    score = float(hardware.scores[kind])
+    above = len(limits) if math.isnan(score) else bisect_right(limits, score)
+    names += [f"{_SCORE}{limit!r}" for limit in limits[above : above + 1]]
+    for name in (*names, _DEFAULT):
+        target = given.get(name)
         if target is not None:
             return only(target.device, target.processor)
     return None

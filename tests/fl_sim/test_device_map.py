@@ -271,3 +271,12 @@ def test_no_score(key: str) -> None:
 def test_one_score_twice_is_refused() -> None:
     with pytest.raises(ValueError, match="twice"):
         read_device_map("score<1000=Xiaomi 10,score<1e3=Xiaomi 11 Pro")
+
+
+def test_scores_are_compared_to_the_last_digit() -> None:
+    text = "score<1234567=Redmi Note 9,score<1e-5=Xiaomi 10,score<1e22=Xiaomi 11 Pro"
+    scores = np.array([1234566.9, 1234567.0, 1234569.0, 9e-6, 1e-5, 9e21])
+    hardware = Hardware(("m",) * 6, ("",) * 6, ("",) * 6, scores)
+    assert mapped(hardware, text).batch_time_ms.tolist() == [810, 300, 300, 397, 810, 300]
+    with pytest.raises(ValueError, match="1 of 1 kinds of hardware have no measured device"):
+        mapped(replace(hardware, models=("m",), socs=("",), tiers=("",), scores=np.array([1e22])), text)
