@@ -18,6 +18,8 @@ from fl_sim.selection import Selector
 from traces.fleet import Fleet, next_ready
 
 Steps = Generator[simpy.Event, object, None]
+# Client-rounds one after another without an update, and of each place, after which none is waited for any more.
+_VAIN, _VAIN_OF_EACH = 10_000, 100
 
 
 def simulate_buffered(
@@ -33,7 +35,8 @@ def simulate_buffered(
     Who ends at the same moment is handled in the order of asking; then phones are asked for the free places, all at
     once. A phone that was asked and lost in no time is not asked again at that moment. If there are too few phones to
     ask, the next ask is when a phone at work ends or another becomes ready.
-    Raises ValueError if ``updates`` is below 1, and if nobody is at work and nobody will be ready any more.
+    Raises ValueError if ``updates`` is below 1, if nobody is at work and nobody will be ready any more, and if no
+    update comes from ten thousand client-rounds, and a hundred for each place, one after another: then none ever may.
     """
     if updates < 1:
         message = f"updates must be at least 1 (got {updates}): how many updates are to go into the model"
@@ -76,6 +79,7 @@ class _Server:
         self._due: list[_Asked] = []
         self._lost_at_once: list[int] = []  # asked and over at this very moment
         self._asked, self._versions, self._fresh, self._version_s = 0, 0, 0, 0.0
+        self._vain = 0  # client-rounds since the last update
         self._clients: list[Job] = []  # since the last version
         self._news = self.environment.event()
 
@@ -166,6 +170,14 @@ class _Server:
                 job.outcome = STALE
             else:
                 self._fresh += 1
+        # Who is lost in no time is not asked again until time has passed, so that this ends by itself.
+        self._vain = 0 if job.outcome == DONE else self._vain + (job.end_s > job.begin_s)
+        if self._vain > max(_VAIN, _VAIN_OF_EACH * self._buffered.concurrency):
+            message = (
+                f"no update came from {self._vain:,} client-rounds, up to {self.environment.now:g} s of the clock; "
+                "give a later deadline (timeout_s), fewer drop-outs, or staler updates"
+            )
+            raise ValueError(message)
 
     def _stop(self, stopped: list[_Asked], outcome: int) -> Steps:
         """Make phones stop; they have when this is over."""

@@ -17,6 +17,7 @@ Play = Callable[[Fleet, Load, Rules, Phones, float, Draws], FleetRound]
 TRIES = 10  # rounds that are tried at most for each one that must count
 _MOST_ROUNDS = 2**24 - 1  # those that streams of chance tell apart
 _PAUSE_S = 60.0
+LONGEST_S = 1e10  # three hundred years; later than that a clock of 64 bits no longer tells edges of traces apart
 
 
 def fleet_rounds(
@@ -29,8 +30,8 @@ def fleet_rounds(
     where nobody is, the clock goes on to when somebody is. A void round counts for nothing but its cost; one that took
     no time is followed after a minute. It ends at TRIES times as many rounds, void ones included: count what counts.
     Chance is keyed by seed and round. ``clock``: ``fl_sim.clock.play``, or its twin ``fl_sim.events.play_events``.
-    Raises ValueError for rounds below 1 or above 2^24 - 1, for hardware without a cost, and if no phone will be ready
-    any more.
+    Raises ValueError for rounds below 1 or above 2^24 - 1, for hardware without a cost, if no phone will be ready
+    any more, and at a round that ends after LONGEST_S.
     """
     if not 1 <= rounds <= _MOST_ROUNDS:
         message = f"rounds must be from 1 to {_MOST_ROUNDS:,} (got {rounds})"
@@ -46,6 +47,12 @@ def fleet_rounds(
         played = clock(
             fleet, load, rules, phones, clock_s, draw(fleet, phones, rules, stream(seed, Purpose.FLEET, number))
         )
+        if played.end_s - begin_s > LONGEST_S:
+            message = (
+                f"round {number:,} ends {played.end_s - begin_s:.3g} s after the begin, more than three hundred years: "
+                "phones are too slow or too seldom ready to be waited for; give a deadline, or another fleet or network"
+            )
+            raise ValueError(message)
         selector.learn(number, played)
         void = played.updates < max(rules.least, 1)
         counted += not void

@@ -105,6 +105,12 @@ def _versions(request: Request, plan: FleetPlan, load: Load, tell: Tell) -> Sequ
     fleet, rules = request.opened.fleet, request.buffered(plan.cohort)
     selector = open_selector(request.select, fleet, load, rules)
     updates = plan.rounds * plan.cohort
+    if rules.buffer > updates:
+        message = (
+            f"round-end buffer:{rules.buffer} must be at most the {updates:,} updates of {plan.rounds:,} rounds of "
+            f"{plan.cohort:,}, or there is not one version; give a smaller buffer, or more rounds"
+        )
+        raise ValueError(message)
     random = stream(request.seed, Purpose.FLEET, 0)
     played = []
     for each in simulate_buffered(fleet, load, rules, selector, updates, random):

@@ -128,6 +128,23 @@ def test_a_fleet_that_is_never_ready_is_refused(looks: bool) -> None:
         next(simulate_buffered(fleet, small_load(), Buffered(1, 1), selector, 1, np.random.default_rng(0)))
 
 
+@pytest.mark.parametrize(
+    "rules", [Buffered(2, 1, timeout_s=10.0), Buffered(3, 2, dropout=1.0), Buffered(2, 1, dropout=1.0, retries=3)]
+)
+def test_updates_that_never_come_are_not_waited_for(rules: Buffered) -> None:
+    with pytest.raises(ValueError, match=r"no update came from 10,001 client-rounds, up to .* give a later deadline"):
+        serve(small_fleet(None, phones=4), rules, 1)
+
+
+def test_phones_that_are_lost_in_no_time_are_not_waited_for_in_vain(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fl_sim.buffered._VAIN", 3)
+    monkeypatch.setattr("fl_sim.buffered._VAIN_OF_EACH", 0)
+    fleet = small_fleet([*[[]] * 50, [(100.0, 200.0)]])
+    (made,) = serve(fleet, Buffered(2, 1, interrupted="abort"), 1)
+    assert made.end_s == 135.0
+    assert (made.clients.outcome == DROPPED).sum() >= 50
+
+
 def test_updates_must_be_wanted() -> None:
     with pytest.raises(ValueError, match=r"updates must be at least 1 \(got 0\)"):
         serve(small_fleet(None, phones=1), Buffered(1, 1), 0)

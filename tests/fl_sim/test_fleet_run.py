@@ -203,3 +203,12 @@ def test_both_clocks_play_the_same_days_of_a_fleet(interrupted: Interruption) ->
     assert_same(*runs, rtol=1e-7)
     outcomes = np.concatenate([each.clients.outcome for each in runs[0]])
     assert {DONE, DROPPED} < set(outcomes.tolist())
+
+
+def test_a_clock_that_runs_for_ages_is_refused() -> None:
+    fleet = small_fleet(None, phones=2)
+    slow = small_load(train_s=1e9)
+    rules = Rules(cohort=2)
+    rounds = fleet_rounds(fleet, slow, rules, open_selector("available", fleet, slow, rules), 50, 0)
+    with pytest.raises(ValueError, match=r"round 1. ends 1.* s after the begin, .* give a deadline, or another fleet"):
+        list(rounds)

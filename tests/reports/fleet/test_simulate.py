@@ -202,3 +202,8 @@ def test_what_cannot_be_is_refused(flash: OpenedFleet, changes: Mapping[str, obj
     with pytest.raises(ValueError, match=words) as caught:
         simulated(Request(flash, **changes))  # type: ignore[arg-type]
     assert "\n" not in str(caught.value)
+
+
+def test_a_version_that_takes_more_updates_than_are_wanted_is_refused(flash: OpenedFleet) -> None:
+    with pytest.raises(ValueError, match=r"buffer:101 must be at most the 100 updates of 2 rounds of 50"):
+        simulated(Request(flash, rounds=2, end=End("buffer", buffer=101)))
