@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from reports.commands.fleet_options import fleet_options, opened
+from reports.commands.fleet_options import fleet_options, opened, told
 from reports.commands.options import folder
 
 
@@ -41,8 +41,9 @@ def describe(fleet: str, out: Path | None, form: str, **options: Any) -> None:
     found = opened(fleet, options)
     seen = habits(found.fleet)
     tables = description(found.fleet, found.report, seen)
-    given = {name: value for name, value in options.items() if value is not None}
-    made = manifest("fedjoule fleet describe", {"fleet": fleet, **given}, [Input(*each) for each in found.files])
+    made = manifest(
+        "fedjoule fleet describe", {"fleet": fleet, **told(options)}, [Input(*each) for each in found.files]
+    )
     text = printout(tables, made, form)
     wrote = None
     if out is not None:

@@ -3,11 +3,13 @@
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 if TYPE_CHECKING:
     from traces.open import OpenedFleet
 
 _READING = ("phones", "rule", "zone", "unknown", "network", "long_slots")
+_OF_ONE_READER = ("rule", "zone", "unknown", "long_slots")
 
 
 def fleet_options(function: Any) -> Any:
@@ -53,6 +55,18 @@ def fleet_options(function: Any) -> Any:
     ):
         function = option(function)
     return function
+
+
+def told(options: dict[str, Any]) -> dict[str, Any]:
+    """Return the options that a manifest names: all that have a value, but of one reader's only those that were given.
+
+    Most fleets have no use for these, and a fleet's source says by which rule it was read.
+    """
+    source_of = click.get_current_context().get_parameter_source
+    return {
+        name: value for name, value in options.items()
+        if value is not None and (name not in _OF_ONE_READER or source_of(name) is not ParameterSource.DEFAULT)
+    }  # fmt: skip
 
 
 def opened(text: str, options: dict[str, Any]) -> "OpenedFleet":

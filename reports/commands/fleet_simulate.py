@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from reports.commands.fleet_options import fleet_options, opened
+from reports.commands.fleet_options import fleet_options, opened, told
 from reports.commands.options import folder, measurements, warn
 
 if TYPE_CHECKING:
@@ -125,11 +125,7 @@ def simulate(
     parameters = {"fleet": fleet, "deadline": deadline, "round_end": round_end, "interrupted": interrupted, **options}
     made = manifest(
         "fedjoule fleet simulate",
-        {
-            name: str(value) if isinstance(value, Path) else value
-            for name, value in parameters.items()
-            if value is not None
-        },
+        {name: str(value) if isinstance(value, Path) else value for name, value in told(parameters).items()},
         [*inputs, *(Input(*each) for each in (*found.files, *result.files))],
     )
     tables = summary_tables(result)

@@ -52,7 +52,7 @@ def _outcomes(found: Simulated) -> Table:
 
 
 _OUTCOMES = {
-    "done": "done", "late": "late: at work at the deadline", "dropped": "dropped: lost or never ready",
+    "done": "done", "late": "late: not done at the deadline", "dropped": "dropped: lost or never ready",
     "cancelled": "cancelled: enough had delivered", "stale": "stale: delivered too late to use",
 }  # fmt: skip
 
@@ -63,6 +63,8 @@ def _phases(found: Simulated) -> Table:
     rows, data = [], []
     for title, name in PHASES.items():
         seconds, energy_j = course.clients(f"{name}_s"), float(course.clients(f"{name}_j").sum())
+        if name == "wait":  # whoever failed does not wait: its joules are not counted, nor are its hours
+            seconds = np.where(done, seconds, 0.0)
         mean_s, all_s = float(seconds[done].mean()) if done.any() else float("nan"), float(seconds.sum())
         energy = number(energy_j / 1e3) if title in course.phases else Cell("not counted", "faint")
         rows.append((Cell(title), number(mean_s), number(all_s / 3600), energy))

@@ -85,8 +85,9 @@ def _lines(fleet: Fleet, found: Habits | None) -> Iterator[tuple[str, str, list[
     shared = "" if traces == fleet.phones else f", {plain_number(fleet.phones / traces, 3)} phones each"
     yield "traces", f"{traces:,}{shared}", [("count", float(traces))]
     days = _quantiles(found.days, (0.0, 0.5, 1.0))
-    one = f"{days[0]:.3g} day{'s' * (days[0] != 1)}"
-    span = one if days[0] == days[2] else f"{days[0]:.3g} to {days[2]:.3g} days, median {days[1]:.3g}"
+    least, half, most = (plain_number(value, 3) for value in days)
+    one = f"{least} day{'s' * (days[0] != 1)}"
+    span = one if days[0] == days[2] else f"{least} to {most} days, median {half}"
     yield "a trace repeats after", span, list(zip(("min_days", "median_days", "max_days"), days, strict=True))
     mean = float(found.duty.mean())
     yield "ready, mean", f"{_percent(mean)} of the time", [("mean", mean)]

@@ -79,8 +79,9 @@ def _energy(clients: int, summary: Summary) -> Iterator[Line]:
     median, high = summary.active_median_j, summary.active_95_j
     words = f"half above {_joules(median)}, 5 % above {_joules(high)}"
     yield "energy of those asked", words, {"median_j": median, "q95_j": high}
-    update_j = summary.energy_j / max(summary.updates, 1)
-    words = f"{_joules(summary.participation_j)} for each phone asked, {_joules(update_j)} for each update"
+    update_j = summary.energy_j / summary.updates if summary.updates else float("nan")
+    words = f"{_joules(summary.participation_j)} for each phone asked"
+    words += f", {_joules(update_j)} for each update" if summary.updates else "; there is no update"
     yield "energy of a client-round", words, {"asked_j": summary.participation_j, "update_j": update_j}
     joules, seconds = summary.wasted_j_share, summary.wasted_s_share
     words = f"{percent(joules)} of the energy, {percent(seconds)} of the time at work"

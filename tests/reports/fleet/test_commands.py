@@ -52,6 +52,24 @@ def test_tables_and_a_picture_are_written(own: Path, tmp_path: Path) -> None:
     assert shares[[0, 1, 2, 3, 4]].tolist() == [0.5, 0.0, 0.5, 0.5, 0.0]
 
 
+def test_a_manifest_names_no_option_that_the_fleet_has_no_use_for(own: Path) -> None:
+    plain = CliRunner().invoke(fleet, ["describe", str(own)], catch_exceptions=False).output
+    assert "seed = 0" in plain
+    assert not any(f"{name} = " in plain for name in ("rule", "zone", "unknown", "long_slots"))
+    given = CliRunner().invoke(fleet, ["describe", str(own), "--rule", "locked"], catch_exceptions=False).output
+    assert "rule = locked" in given
+
+
+def test_without_an_update_there_is_no_energy_of_one(own: Path) -> None:
+    words = ["simulate", "--fleet", str(own), "--rounds", "1", "--dropout", "1"]
+    words += ["--device-map", "default=Xiaomi 10:dsp", "--idle-w", "1"]
+    done = CliRunner().invoke(fleet, words, catch_exceptions=False).stdout
+    energy = next(line for line in done.splitlines() if "energy of a client-round" in line)
+    assert energy.endswith("for each phone asked; there is no update")
+    waiting = next(line for line in done.splitlines() if line.startswith(" waiting"))
+    assert waiting.split() == ["waiting", "-", "0", "0"]
+
+
 def test_a_converted_fleet_is_the_same_fleet(own: Path, tmp_path: Path) -> None:
     out = tmp_path / "fleets" / "mine"
     done = CliRunner().invoke(fleet, ["convert", str(own), "--out", str(out)], catch_exceptions=False)
