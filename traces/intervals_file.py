@@ -109,9 +109,10 @@ def _check_heads(heads: list[str], where: str) -> None:
     known = [*_NEEDED, *_OPTIONAL]
     wrong = [head for head in heads if head not in known] or [name for name in _NEEDED if name not in heads]
     if wrong or len(set(heads)) < len(heads):
+        apart = "; a comma must stand between them" if len(heads) == 1 and ";" in heads[0] else ""
         message = (
             f"{where}: the first line must name the columns {', '.join(_NEEDED)} and may name {', '.join(_OPTIONAL)}, "
-            f"each once (got {clean(','.join(heads), 200)!r}); times are in seconds, rates in bit/s"
+            f"each once (got {clean(','.join(heads), 200)!r}); times are in seconds, rates in bit/s{apart}"
         )
         raise ValueError(message)
 
@@ -144,7 +145,7 @@ def _add(phones: dict[str, _Phone], row: dict[str, Any], where: str, number: int
         if start < 0 or end - start < SHORTEST_S or end > _MOST_PERIOD_S:
             message = (
                 f"{where}: start_s must be at least 0 and end_s after it, within ten years (got {start:g} to {end:g}); "
-                "times count from the trace's begin, in seconds"
+                "times count from the trace's begin, in seconds; what lasts past the period's end is two rows"
             )
             raise ValueError(message)
         phone.spans.setdefault(state, []).append((start, end, number))

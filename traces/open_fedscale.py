@@ -64,10 +64,10 @@ def open_fedscale(
                 "and finish_time, or computation and communication"
             )
             raise ValueError(message)
-    return _joined(parts, name)
+    return _joined(parts, name, long_slots)
 
 
-def _joined(parts: _Parts, name: str) -> tuple[Fleet, Report, Files]:
+def _joined(parts: _Parts, name: str, long_slots: LongSlots) -> tuple[Fleet, Report, Files]:
     behaviour, capacity, tally = parts.behaviour, parts.capacity, Tally()
     trace_at = {client: place for place, client in enumerate(behaviour.ids)} if behaviour else {}
     rate_at = {client: place for place, client in enumerate(capacity.ids)} if capacity else {}
@@ -96,7 +96,7 @@ def _joined(parts: _Parts, name: str) -> tuple[Fleet, Report, Files]:
         availability=behaviour.availability if behaviour else None,
         trace_of=traces,
         shift_s=np.zeros(len(ids)),
-        source=_source(behaviour, capacity),
+        source=_source(behaviour, capacity, long_slots),
     )
     reports = [part.report for part in (behaviour, capacity) if part]
     return fleet, joined(len(ids), [*reports, tally.report(len(ids))]), tuple(parts.files)
@@ -118,10 +118,11 @@ def _hardware(
     return Hardware(models, ("",) * len(places), tiers, np.where(scores < 0, np.nan, scores)), which
 
 
-def _source(behaviour: Behaviour | None, capacity: Capacity | None) -> str:
+def _source(behaviour: Behaviour | None, capacity: Capacity | None, long_slots: LongSlots) -> str:
     said = []
     if behaviour:
-        said.append("FedScale's availability, by its own rule and at no known hour of the day")
+        long = ", slots of more than a day taken for absence" if long_slots == "absent" else ""
+        said.append(f"FedScale's availability, by its own rule and at no known hour of the day{long}")
     if capacity:
         said.append(
             "FedScale's capacity: communication in kbit/s, the same both ways; score: samples of inference a second"

@@ -93,6 +93,8 @@ def test_parquet_says_the_same(tmp_path: Path, file: Path) -> None:
         ("", "the first line must name the columns phone, start_s, end_s"),
         ("phone,start,end\n", "the first line must name the columns"),
         ("phone,start_s\n", "the first line must name the columns"),
+        ("phone;start_s;end_s\n", "the first line must name .*; a comma must stand between them"),
+        (HEAD + "a,79200,21600\n", "row 2: .*what lasts past the period's end is two rows"),
         ("phone,start_s,end_s,phone\n", "each once"),
         ("phone,start_s,end_s,rate\n", "and may name state, model"),
         (HEAD, "must have a row for each interval"),

@@ -130,7 +130,10 @@ def test_long_slots_can_be_taken_for_absence(tmp_path: Path) -> None:
     long = {**CLIENT, "inactive": [90_000], "finish_time": 172_800}
     path = put(tmp_path / "f", behave__json={"1": long}) / "behave.json"
     assert opened(path).fleet.availability.end_s.tolist() == [90_000]  # type: ignore[union-attr]
-    assert opened(path, long_slots="absent").fleet.availability.end_s.tolist() == []  # type: ignore[union-attr]
+    absent = opened(path, long_slots="absent").fleet
+    assert absent.availability.end_s.tolist() == []  # type: ignore[union-attr]
+    assert "taken for absence" in absent.source
+    assert "taken for absence" not in opened(path).fleet.source
 
 
 def test_own_files_and_folders(tmp_path: Path) -> None:
@@ -185,7 +188,7 @@ def test_another_network(tmp_path: Path) -> None:
     [
         ("x.zip", b"PK", "is of no known kind; known are fleet.json"),
         ("x.json", b"{}", "holds no traces of FedScale"),
-        ("x.json", b"[]", "neither JSON nor a pickle"),
+        ("x.json", b"[]", "must be an object of clients by their ids"),
         ("x.json", b'{"1": {"acti', "no whole JSON file"),
         ("x.json", json.dumps({"1": SPEED}).encode(), "holds network speeds and no phones; name it with --network"),
         ("x.pkl", b"cos\nsystem\n(S'true'\ntR.", "names 'os system'"),

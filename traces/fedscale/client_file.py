@@ -70,7 +70,7 @@ def kind_of(entries: Mapping[str, Mapping[Any, Any]]) -> str:
 
 
 def _parsed(raw: bytes, where: str) -> dict[Any, Any]:
-    if raw.lstrip()[:1] == b"{":
+    if raw.lstrip()[:1] in (b"{", b"["):
         whole = parse_json(raw, where)
     else:
         try:

@@ -22,8 +22,8 @@ def find_statistics(name: str) -> Statistics:
         near = difflib.get_close_matches(name.lower()[:100], known, 1)
         meant = f"; did you mean {near[0]!r}?" if near else ""
         message = (
-            f"there is no built-in fleet named {clean(name, 40)!r}{meant} There are {', '.join(known)};"
-            " or name a file of statistics (.toml)"
+            f"there is no built-in fleet named {clean(name, 40)!r}{meant}; there are {', '.join(known)};"
+            " or name a file or folder that is there"
         )
         raise ValueError(message)
     return read_statistics(_FOLDER / f"{name}.toml")

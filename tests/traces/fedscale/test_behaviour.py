@@ -153,7 +153,7 @@ def test_slots_over_a_day_are_flagged_and_can_be_taken_for_absence() -> None:
         (b'{"1": ' + b"9" * 5000 + b"}", "no whole JSON file"),
         (b'{"\xff": 1}', "no whole JSON file"),
         (b"{" + b"[" * (2**21 + 1), "lists and objects, more than"),
-        (b"[1]", "neither JSON nor a pickle"),
+        (b"[1]", r"must be an object of clients by their ids \(got a list\)"),
         (b"{}", "none of its 0 clients has a trace that can be used: it is empty"),
         (b"cos\nsystem\n.", "neither JSON nor a pickle of FedScale's kind: it names 'os system'"),
     ],
