@@ -93,6 +93,8 @@ def _message(error: ValueError | OSError | ArithmeticError) -> str:
 
         full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
         remedy = "make room and run it again (fedjoule train: with --resume)" if full else "choose another place"
+        if error.errno == errno.ENOENT:
+            remedy = f"check the name, or {remedy}"
         return f"{printable(error.filename or 'output', 200)}: {error.strerror}; {remedy}"
     return str(error)
 
