@@ -62,7 +62,7 @@ def write_fleet(fleet: Fleet, folder: Path) -> None:
 
     Raises ValueError if something else lies there, or pyarrow is missing, and OSError.
     """
-    if folder.exists() and not _may_replace(folder):
+    if (folder.exists() or folder.is_symlink()) and not _may_replace(folder):
         message = (
             f"{clean(folder, 300)}: must be a new or empty folder, or hold a fleet of ours alone; name another one"
         )
@@ -74,8 +74,14 @@ def write_fleet(fleet: Fleet, folder: Path) -> None:
         _write_into(aside, fleet)
         if folder.exists():
             old = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-            os.replace(folder, old)
-            os.replace(aside, folder)
+            try:
+                os.replace(folder, old)
+                os.replace(aside, folder)
+            except BaseException:
+                # Empty unless what was there had been put into it.
+                if not any(old.iterdir()):
+                    old.rmdir()
+                raise
             shutil.rmtree(old)
         else:
             os.replace(aside, folder)
@@ -99,9 +105,12 @@ def read_fleet(folder: Path) -> tuple[Fleet, tuple[tuple[str, str, int], ...]]:
     # The names of files are ours; nothing that the manifest says leads anywhere.
     for name in _TABLES:
         known = manifest["files"].get(f"{name}.parquet")
-        if known is None:
-            continue
         path = folder / f"{name}.parquet"
+        if known is None:
+            if path.exists():  # without its intervals a fleet would be ready for ever
+                message = f"{where}: does not list {path.name}, which is there; take both as they were written"
+                raise ValueError(message)
+            continue
         if not path.is_file():
             message = (
                 f"{where}: lists {path.name}, which is not there; write the fleet anew with fedjoule fleet convert"
@@ -227,6 +236,8 @@ def _fleet(manifest: dict[str, Any], tables: dict[str, Columns]) -> Fleet:
     availability = battery = None
     if "intervals" in tables:
         availability = _availability(tables["traces"], tables["intervals"])
+    if "traces" in tables and not {"intervals", "charging"} & set(tables):
+        tables["intervals"]
     if "charging" in tables:
         levels = tables["levels"]
         charging = _availability(tables["traces"], tables["charging"])

@@ -117,6 +117,30 @@ def test_what_cannot_be_written_leaves_what_was_there(tmp_path: Path, monkeypatc
     assert os.listdir(tmp_path) == ["fleet"]
 
 
+def test_what_cannot_be_replaced_leaves_nothing_beside_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(OSError, match="busy"):
+        write_fleet(small(), Path())  # nobody can move the folder that he is in by that name
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "nowhere").symlink_to(tmp_path / "gone")
+    with pytest.raises(ValueError, match="nowhere: must be a new or empty folder"):
+        write_fleet(small(), tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize("gone", [False, True])
+def test_a_fleet_without_its_intervals_is_not_ready_for_ever(tmp_path: Path, gone: bool) -> None:
+    folder = tmp_path / "f"
+    write_fleet(replace(small(), battery=None), folder)
+    manifest = json.loads((folder / "fleet.json").read_text())
+    del manifest["files"]["intervals.parquet"]
+    (folder / "fleet.json").write_text(json.dumps(manifest))
+    if gone:
+        (folder / "intervals.parquet").unlink()
+    words = "lacks 'intervals'.parquet" if gone else "does not list intervals.parquet, which is there"
+    with pytest.raises(ValueError, match=words):
+        read_fleet(folder)
+
+
 def change(folder: Path, **values: object) -> None:
     path = folder / "fleet.json"
     path.write_text(json.dumps({**json.loads(path.read_text("utf-8")), **values}), "utf-8")
@@ -150,7 +174,7 @@ BAD: dict[str, tuple[Callable[[Path], object], str]] = {
     "a sum that is none": (lambda folder: change(folder, files={"phones.parquet": 1}), "files must say"),
     "a network of no kind": (lambda folder: change(folder, network="normal"), "kind of a network"),
     "a long name": (lambda folder: change(folder, name="x" * 10_001), "name must be text of at most 10,000"),
-    "no tables": (lambda folder: change(folder, files={}), "lacks 'phones'.parquet"),
+    "no tables": (lambda folder: change(folder, files={}), "does not list phones.parquet, which is there"),
     "another file": (lambda folder: (folder / "phones.parquet").write_bytes(b"x"), "is not the file that was written"),
     "a lost file": (lambda folder: (folder / "phones.parquet").unlink(), "lists phones.parquet, which is not there"),
     "cut JSON": (lambda folder: (folder / "fleet.json").write_text('{"format": '), "no whole JSON file"),
