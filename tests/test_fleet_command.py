@@ -87,3 +87,13 @@ def test_the_group_says_what_is_wrong_in_a_line_too(fedjoule: Run) -> None:
     for arguments in (("describe", "nowhere"), ("convert", "paper"), ("fetch", "leaf")):
         done = fedjoule("fleet", *arguments)
         assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+
+
+def test_a_file_in_place_of_the_folder_is_seen_before_anything_is_simulated(fedjoule: Run, tmp_path: Path) -> None:
+    out = tmp_path / "notes.txt"
+    out.write_text("mine")
+    # The fleet that is not there would be refused first if the place were looked at last.
+    done = fedjoule("fleet", "simulate", "--fleet", tmp_path / "none.csv", "--out", out)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "--out must name a folder, new or not" in done.stderr
+    assert out.read_text() == "mine"

@@ -105,6 +105,9 @@ def simulate(
     given = _given()
     buffered = round_end.strip().startswith("buffer")
     _check_given(given, buffered=buffered, run=options["run"] is not None)
+    if out is not None and out.exists() and not out.is_dir():
+        message = "--out must name a folder, new or not; there is a file of that name"  # better now than after hours
+        raise click.UsageError(message)
     from reports.fleet.bar import counted
     from reports.fleet.request import Request, read_round_end, read_seconds
     from reports.fleet.simulate import simulated
