@@ -20,9 +20,9 @@ def find_statistics(name: str) -> Statistics:
     known = built_in_fleets()
     if name not in known:
         near = difflib.get_close_matches(name.lower()[:100], known, 1)
-        meant = f"; did you mean {near[0]!r}?" if near else ""
+        meant = f"; did you mean {near[0]!r}? There" if near else "; there"
         message = (
-            f"there is no built-in fleet named {clean(name, 40)!r}{meant}; there are {', '.join(known)};"
+            f"there is no built-in fleet named {clean(name, 40)!r}{meant} are {', '.join(known)};"
             " or name a file or folder that is there"
         )
         raise ValueError(message)
