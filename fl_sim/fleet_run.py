@@ -7,7 +7,7 @@ import numpy as np
 from fl_sim.clock import play
 from fl_sim.draws import Draws, draw
 from fl_sim.load import Load, check_load
-from fl_sim.participation import FleetRound
+from fl_sim.participation import FleetRound, voided
 from fl_sim.rules import Rules
 from fl_sim.selection import Phones, Selector
 from fl_sim.streams import Purpose, stream
@@ -36,6 +36,10 @@ def fleet_rounds(
     if not 1 <= rounds <= _MOST_ROUNDS:
         message = f"rounds must be from 1 to {_MOST_ROUNDS:,} (got {rounds})"
         raise ValueError(message)
+    if rules.least > fleet.phones:
+        message = f"least must not be above the {fleet.phones:,} phones of the fleet (got {rules.least:,}); "
+        message += "no round would count"
+        raise ValueError(message)
     check_load(load, fleet)
     clock_s, counted = begin_s, 0
     for number in range(1, min(TRIES * rounds, _MOST_ROUNDS) + 1):
@@ -56,7 +60,7 @@ def fleet_rounds(
         selector.learn(number, played)
         void = played.updates < max(rules.least, 1)
         counted += not void
-        yield played
+        yield voided(played) if void else played
         if counted == rounds:
             return
         clock_s = played.end_s

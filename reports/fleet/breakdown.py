@@ -54,6 +54,7 @@ def _outcomes(found: Simulated) -> Table:
 _OUTCOMES = {
     "done": "done", "late": "late: not done at the deadline", "dropped": "dropped: lost or never ready",
     "cancelled": "cancelled: enough had delivered", "stale": "stale: delivered too late to use",
+    "unused": "unused: delivered in a void round",
 }  # fmt: skip
 
 

@@ -14,7 +14,7 @@ from fl_sim.clock import play
 from fl_sim.events import play_events
 from fl_sim.fleet_run import TRIES, fleet_rounds
 from fl_sim.load import Load
-from fl_sim.participation import DONE, DROPPED, FleetRound, Participation
+from fl_sim.participation import DONE, DROPPED, OUTCOMES, FleetRound, Participation
 from fl_sim.rules import Interruption, Rules
 from fl_sim.selection import NOBODY, SELECTORS, open_selector
 from tests.fl_sim.fleets import loads, rules_of, small_fleets
@@ -88,7 +88,15 @@ def test_selectors_that_look_wait_for_the_first_who_is_ready(select: str) -> Non
 def test_rounds_with_too_few_updates_do_not_count() -> None:
     fleet = small_fleet([[(0.0, 36.0), (500.0, 1000.0)], [(0.0, 20.0), (500.0, 1000.0)]])
     played = run(fleet, Rules(2, interrupted="abort", least=2), 2)
-    assert [each.updates for each in played] == [1, 0, 2, 2]
+    assert [each.updates for each in played] == [0, 0, 2, 2]
+    # What was delivered in the first is of no use, and waste like the work of who did not deliver.
+    first = played[0].clients
+    assert sorted(OUTCOMES[place] for place in first.outcome) == ["dropped", "unused"]
+    work_s = first.download_s + first.train_s + first.upload_s
+    np.testing.assert_allclose(first.wasted_s, work_s)
+    np.testing.assert_allclose(first.wasted_j, first.train_j)
+    assert (first.wasted_s > 0).all()
+    assert (played[2].clients.wasted_s == 0).all()
     assert [(each.begin_s, each.end_s) for each in played] == [(0, 35), (35, 36), (500, 535), (535, 570)]
     assert played[1].clients.outcome.tolist() == [DROPPED]
 
@@ -212,3 +220,8 @@ def test_a_clock_that_runs_for_ages_is_refused() -> None:
     rounds = fleet_rounds(fleet, slow, rules, open_selector("available", fleet, slow, rules), 50, 0)
     with pytest.raises(ValueError, match=r"round 1. ends 1.* s after the begin, .* give a deadline, or another fleet"):
         list(rounds)
+
+
+def test_more_updates_than_there_are_phones_are_refused_at_once() -> None:
+    with pytest.raises(ValueError, match="least must not be above the 2 phones"):
+        run(small_fleet([[(0.0, 36.0)], [(0.0, 20.0)]]), Rules(3, least=3), 2)

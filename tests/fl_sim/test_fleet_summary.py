@@ -58,7 +58,7 @@ def test_a_run_by_hand() -> None:
     assert (found.wasted_s, found.wasted_j) == (40.0, 60.0)
     assert (found.wasted_s_share, found.wasted_j_share) == (40 / 125, 60 / 201.25)
     assert found.outcomes[:2] == (Outcome("done", 3, 0.0, 0.0), Outcome("late", 3, 40.0, 60.0))
-    assert [outcome.participations for outcome in found.outcomes[2:]] == [0, 0, 0]
+    assert [outcome.participations for outcome in found.outcomes[2:]] == [0] * 4
     assert (found.suspended_s, found.suspended_share, found.wait_share) == (0.0, 0.0, 15 / 140)
     assert (found.phones, found.took_part, found.took_part_share, found.delivered) == (4, 2, 0.5, 2)
     assert (found.never_ready, found.jain_participations, found.jain_updates) == (0, 0.5, 0.45)
@@ -103,9 +103,9 @@ def test_lost_attempts_of_who_delivers_are_waste_of_their_own() -> None:
     fleet = small_fleet(None, phones=2)
     fails_at = [[0.5, np.nan], [0.5, 0.5]]  # of 35 s, thus 10 s of the download and 7.5 s of training
     played = play(fleet, small_load(), Rules(2, retries=1), np.arange(2), 0.0, no_luck(2, 2, fails_at))
-    done, late, dropped, cancelled, stale = summed(fleet, [played]).outcomes
+    done, late, dropped, cancelled, stale, unused = summed(fleet, [played]).outcomes
     assert (done, dropped) == (Outcome("done", 1, 17.5, 15.0), Outcome("dropped", 1, 35.0, 30.0))
-    assert {late.wasted_s, cancelled.wasted_s, stale.wasted_s} == {0.0}
+    assert {each.wasted_s for each in (late, cancelled, stale, unused)} == {0.0}
 
 
 def test_suspended_time_is_told() -> None:
