@@ -88,8 +88,9 @@ def test_rounds_by_hand() -> None:
     assert clients["end_s"].tolist() == [35.0, 25.0, 65.0, 60.0]
     expected = {
         "round": [1, 2], "begin_s": [0.0, 35.0], "end_s": [35.0, 65.0], "selected": [2, 2], "updates": [2, 1],
-        "late": [0, 1], "dropped": [0, 0], "cancelled": [0, 0], "stale": [0, 0], "unused": [0, 0], "void": [False, True],
-        "download_s": [20.0, 20.0], "train_s": [30.0, 30.0], "upload_s": [10.0, 5.0], "suspended_s": [0.0, 0.0],
+        "late": [0, 1], "dropped": [0, 0], "cancelled": [0, 0], "stale": [0, 0], "unused": [0, 0],
+        "void": [False, True], "download_s": [20.0, 20.0],
+        "train_s": [30.0, 30.0], "upload_s": [10.0, 5.0], "suspended_s": [0.0, 0.0],
         "wait_s": [10.0, 5.0], "download_j": [20.0, 20.0], "train_j": [70.0, 70.0], "upload_j": [5.0, 2.5],
         "wait_j": [2.5, 1.25], "wasted_s": [0.0, 30.0], "wasted_j": [0.0, 50.0],
     }  # fmt: skip
