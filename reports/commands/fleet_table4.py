@@ -48,7 +48,7 @@ def table4(
     \b
     Examples:
       fedjoule fleet table4
-      fedjoule fleet table4 --fleet fedscale --workload cifar10 --deadline 90s
+      fedjoule fleet table4 --fleet fedscale --workload cifar10 --deadline 10x
       fedjoule fleet table4 --interrupted check_end --seeds 5 --out out/fleet
     """
     from costmodel.workload import workloads as shipped

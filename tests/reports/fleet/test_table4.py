@@ -85,6 +85,24 @@ def test_a_cell_without_another_measured_phone_is_marked() -> None:
     assert to_csv(time).count("\n") == 1 + 6 * (1 + len(SETTINGS))
 
 
+def test_a_figure_of_few_updates_is_marked_and_each_table_has_its_notes() -> None:
+    asked = request(synthetic_fleet(find_statistics("flash"), 500, 0), deadline="1.05x", workloads=("femnist",))
+    found = fleet_cells(asked)
+    time, energy, _ = fleet_tables(asked, found)
+    for table in (time, energy):
+        for row in table.rows:
+            cells = dict(zip((setting.name for setting in SETTINGS), row[3:], strict=True))
+            for each in found:
+                if each.row.title == row[1].text and not np.isinf(each.time_h).any():
+                    assert cells[each.setting.name].text.endswith("!") == (each.filled.mean() < 0.9)
+    marks = [cell.text.endswith("!") for row in time.rows for cell in row[3:]]
+    assert any(marks)
+    assert not all(marks)
+    assert any("less than 90 % of the updates" in note for note in time.notes)
+    assert not any("Energy counts" in note for note in time.notes)
+    assert any("Energy counts training" in note for note in energy.notes)
+
+
 def test_rounds_that_no_update_reaches_in_time_do_not_end() -> None:
     asked = request(medium(), deadline="0.5x", workloads=("femnist",))
     found = fleet_cells(asked)
