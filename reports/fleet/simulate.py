@@ -64,6 +64,11 @@ class Simulated:
                 f"only {counted} counted, {TRIES} times as many were tried; the figures are of these: a later deadline,"
                 " more phones or --select available may help"
             )
+        elif self.summary.updates_share < 0.5:
+            lines.append(
+                f"only {100 * self.summary.updates_share:.1f} % of the updates wanted came, so time and energy are less"
+                " than training takes: a later deadline, a smaller cohort or more phones may help"
+            )
         return tuple(lines)
 
 

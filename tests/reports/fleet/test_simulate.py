@@ -175,6 +175,16 @@ def test_rounds_that_never_count_are_said_to(flash: OpenedFleet) -> None:
     assert len(figure_files(found)) == 11  # drawn even if nobody delivered
 
 
+def test_a_run_of_few_updates_is_said_to_be_one(flash: OpenedFleet) -> None:
+    few = simulated(Request(flash, rounds=3, deadline_s=25.0))
+    assert few.summary.ended
+    assert 0 < few.summary.updates_share < 0.5
+    assert few.warnings[0].startswith(f"only {100 * few.summary.updates_share:.1f} % of the updates wanted came")
+    many = simulated(Request(flash, rounds=3, deadline_s=90.0))
+    assert many.summary.updates_share > 0.5
+    assert many.warnings == ()
+
+
 def test_own_measurements_win_over_published_ones(flash: OpenedFleet) -> None:
     header = "device,processor,precision,model,dataset,batch_size,stage,time_ms,energy_mj,source"
     own = table_of(parse_sheet(f"{header}\nXiaomi 10,dsp,int8,VGG-16,CIFAR-10,64,total,100,,mine\n".encode(), "my.csv"))
