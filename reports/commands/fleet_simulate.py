@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 _SELECTORS = ("random", "available", "fastest", "oort")
 # What a training run's log says, and what only one kind of server has.
 _OF_THE_RUN = ("workload", "method", "reading", "clients")
-_OF_SYNCHRONOUS = ("over_commit", "clock", "least")
+_OF_SYNCHRONOUS = ("over_commit", "clock", "least", "begin_h")
 _OF_BUFFERED = ("concurrency", "most_stale")
 
 
@@ -53,6 +53,15 @@ _OF_BUFFERED = ("concurrency", "most_stale")
 @click.option("--dropout", type=float, default=0.0, show_default=True, help="Chance that an attempt fails.")
 @click.option("--retries", type=int, default=0, show_default=True, help="Attempts after a lost one.")
 @click.option("--least", type=int, default=1, show_default=True, help="Updates without which a round is void.")
+@click.option(
+    "--begin",
+    "begin_h",
+    type=float,
+    default=0.0,
+    show_default=True,
+    metavar="HOUR",
+    help="Hour of the day to begin at.",
+)
 @click.option("--concurrency", type=int, help="With buffer: phones at work at a time.  [default: K]")
 @click.option("--most-stale", type=int, help="With buffer: versions after which an update is thrown away.")
 @fleet_options
@@ -155,11 +164,11 @@ def _check_given(given: set[str], *, buffered: bool, run: bool) -> None:
     for useless, names, why in (
         (run, _OF_THE_RUN, "has no effect with --run: a run has its own"),
         (not buffered, _OF_BUFFERED, "is for an asynchronous server: --round-end buffer:10"),
-        (buffered, _OF_SYNCHRONOUS, "has no effect with --round-end buffer: there are no rounds to end"),
+        (buffered, _OF_SYNCHRONOUS, "has no effect with --round-end buffer: an asynchronous server has no rounds"),
     ):
         for name in names if useless else ():
             if name in given:
-                message = f"--{name.replace('_', '-')} {why}"
+                message = f"--{name.removesuffix('_h').replace('_', '-')} {why}"
                 raise click.UsageError(message)
 
 
@@ -171,6 +180,6 @@ def _of_request(options: dict[str, Any]) -> dict[str, Any]:
     power = PhasePower(**dict(zip(names, watts, strict=True)))
     names_of_request = (
         "workload", "method", "reading", "run", "device_map", "rounds", "clients", "cohort", "select", "over_commit",
-        "dropout", "retries", "least", "concurrency", "most_stale", "seed", "clock",
+        "dropout", "retries", "least", "begin_h", "concurrency", "most_stale", "seed", "clock",
     )  # fmt: skip
     return {"power": power, **{name: options[name] for name in names_of_request}}

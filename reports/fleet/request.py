@@ -74,11 +74,22 @@ class Request:
     dropout: float = 0.0
     retries: int = 0
     least: int = 1
+    begin_h: float = 0.0
     concurrency: int | None = None
     most_stale: int | None = None
     seed: int = 0
     clock: Literal["fast", "events"] = "fast"
     power: PhasePower = field(default_factory=PhasePower)
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.begin_h < 24:
+            message = f"begin must be an hour of the day from 0 to below 24 (got {self.begin_h:g}), such as 13.5"
+            raise ValueError(message)
+
+    @property
+    def begin_s(self) -> float:
+        """When the run begins on the fleet's clock, whose 0 is a midnight."""
+        return 3600.0 * self.begin_h
 
     def rules(self, cohort: int) -> Rules:
         """Return the rules of synchronous rounds; also those by which a selector judges phones of a buffered server."""

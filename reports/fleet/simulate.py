@@ -46,8 +46,9 @@ class Simulated:
         updates = self.request.end.buffer if self.buffered else self.plan.cohort
         wanted = len(self.course.rounds) if self.buffered else self.plan.rounds
         return summarize(
-            self.course.fleet, *self.course.frames, wanted=wanted, cohort=updates, registered=self.plan.clients
-        )
+            self.course.fleet, *self.course.frames, wanted=wanted, cohort=updates, registered=self.plan.clients,
+            begin_s=self.request.begin_s,
+        )  # fmt: skip
 
     @property
     def buffered(self) -> bool:
@@ -98,7 +99,10 @@ def _rounds(request: Request, plan: FleetPlan, load: Load, tell: Tell) -> Sequen
     selector = open_selector(request.select, fleet, load, rules)
     clock = play_events if request.clock == "events" else play
     played, counted = [], 0
-    for each in fleet_rounds(fleet, load, rules, selector, plan.rounds, request.seed, clock=clock):
+    played_on = fleet_rounds(
+        fleet, load, rules, selector, plan.rounds, request.seed, begin_s=request.begin_s, clock=clock
+    )
+    for each in played_on:
         played.append(each)
         counted += each.updates >= max(rules.least, 1)
         tell(counted, plan.rounds)

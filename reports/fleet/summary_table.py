@@ -156,6 +156,8 @@ def _rules(found: Simulated) -> str:
     }[request.interrupted])  # fmt: skip
     if request.dropout:
         words.append(f"{100 * request.dropout:g} % of the attempts fail, retried {request.retries} times at most")
+    if request.begin_h:
+        words.append(f"the run begins at {request.begin_h:g} h of the day")
     return "; ".join(words) + "."
 
 

@@ -217,3 +217,16 @@ def test_what_cannot_be_is_refused(flash: OpenedFleet, changes: Mapping[str, obj
 def test_a_version_that_takes_more_updates_than_are_wanted_is_refused(flash: OpenedFleet) -> None:
     with pytest.raises(ValueError, match=r"buffer:101 must be at most the 100 updates of 2 rounds of 50"):
         simulated(Request(flash, rounds=2, end=End("buffer", buffer=101)))
+
+
+def test_a_run_may_begin_at_another_hour(flash: OpenedFleet) -> None:
+    midnight, noon = (simulated(Request(flash, rounds=4, deadline_s=90.0, begin_h=hour)) for hour in (0.0, 12.5))
+    assert noon.course.rounds[0].begin_s == 12.5 * HOUR
+    assert noon.summary.hours == pytest.approx((noon.course.rounds[-1].end_s - 12.5 * HOUR) / HOUR)
+    assert noon.summary.hours < 1
+    assert noon.summary.idle_s == midnight.summary.idle_s == 0
+    assert set(noon.course.phone) != set(midnight.course.phone)
+    shown = next(each for each in summary_tables(noon) if each.name == "fleet_run")
+    assert any("the run begins at 12.5 h of the day" in note for note in shown.notes)
+    with pytest.raises(ValueError, match=r"begin must be an hour of the day from 0 to below 24 \(got 24\)"):
+        Request(flash, begin_h=24.0)
