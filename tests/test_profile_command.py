@@ -81,7 +81,7 @@ def test_the_commands_of_the_readme_work(tmp_path: Path) -> None:
             said = done.stdout
         assert said.count("fedjoule demo phone") == 3  # three configurations, shown
         assert (tmp_path / "demo.csv").read_text().count(",emulated,") == 3
-        assert len(list((tmp_path / "demo.campaign" / "plots").glob("*.svg"))) == 3
+        assert len(list((tmp_path / "demo.campaign" / "plots").glob("*.svg"))) == 6  # one of each repetition
     finally:
         phone.send_signal(signal.SIGTERM)
         phone.communicate(timeout=20)
