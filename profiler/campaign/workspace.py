@@ -164,13 +164,17 @@ def _pulled(link: Transport, path: str, limit_bytes: int) -> bytes:
 
 
 def release(session: Session, device: Device, campaign: str) -> None:
-    """Remove a campaign's folder and lock from a device; other campaigns' stay."""
+    """Remove a campaign's folder and lock from a device; other campaigns' stay.
+
+    A watchdog that woke just now may write a file while the folder is removed: what it left goes in another round.
+    """
     if not _ID.fullmatch(campaign):
         return
     folder = shlex.quote(checked_path(f"{device.workspace}/{campaign}"))
     lock = shlex.quote(f"{device.workspace}/lock")
     session.run(
-        f"[ -f {folder}/{MARKER} ] && {{ : >{folder}/watchdog.stop; rm -rf {folder}; }}; "
+        f"[ -f {folder}/{MARKER} ] && {{ : >{folder}/watchdog.stop; "
+        f"for round in 1 2 3 4 5; do rm -rf {folder} 2>/dev/null; [ -e {folder} ] || break; done; }}; "
         f'[ -f {lock} ] && {{ read -r who _ <{lock}; [ "$who" = {shlex.quote(campaign)} ] && rm -f {lock}; }}; '
         f"rm -f {TRACES}-{campaign}-*; rmdir {shlex.quote(device.workspace)} 2>/dev/null; :"
     )

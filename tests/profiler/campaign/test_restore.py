@@ -178,6 +178,17 @@ def test_undo_puts_back_and_removes_what_is_ours_alone(bench: Bench) -> None:
     assert undo(bench.session, bench.journal, said.append) == []  # again does no harm
 
 
+def test_a_watchdog_that_wakes_while_its_folder_is_removed_leaves_nothing(bench: Bench) -> None:
+    folder = Path(bench.workspace.folder)
+    once = bench.phone.path("run/woken")
+    bench.phone.program(
+        "rm", f"#!/bin/sh\n/bin/rm \"$@\"\n[ -e {once} ] || {{ : >{once}; mkdir {folder}; : >{folder}/restored; }}\n"
+    )
+    bench.workspace.close()
+    assert once.exists()
+    assert list(bench.phone.path("data/local/tmp").iterdir()) == []
+
+
 def test_undo_of_what_fails_leaves_the_folder_and_another_phone_alone(bench: Bench) -> None:
     bench.apply()
     bench.phone.program("setprop", "#!/bin/sh\nexit 1\n")
