@@ -106,7 +106,10 @@ def made_data() -> Dataset:
 
 
 def by_engine(engine: Engine, tasks: list[LocalTask]) -> Train:
-    return lambda start: [result.weights for _, result in engine.train(FloatWeights(start), tasks)][-1]
+    def train(start: Floats) -> object:
+        return [result.weights for _, result in engine.train(FloatWeights(start), tasks, lambda _, made: made)][-1]
+
+    return train
 
 
 def compare(name: str, rounds: int) -> None:

@@ -21,13 +21,13 @@ import numpy as np
 
 from fl_sim.config import Config
 from fl_sim.data.dataset import Dataset, Images, make_dataset
-from fl_sim.engine import Place
+from fl_sim.engine import Place, Receive, Told
 from fl_sim.engines.native import NativeEngine
 from fl_sim.partition import Partition
 from fl_sim.run import rounds, work_of
 from fl_sim.server import first_server
 from fl_sim.setting import Setting, make_setting
-from fl_sim.task import LocalResult, LocalTask
+from fl_sim.task import LocalTask
 from fl_sim.weights import Weights
 from profiler.native.library import library
 
@@ -43,9 +43,9 @@ FEW = 5  # images of a client in the populations: a million clients of 226 would
 class Idle(NativeEngine):
     """Clients that take no step: what is left is what a round costs beside training."""
 
-    def train(self, start: Weights, tasks: Sequence[LocalTask]) -> Iterator[tuple[int, LocalResult]]:
+    def train(self, start: Weights, tasks: Sequence[LocalTask], receive: Receive[Told]) -> Iterator[tuple[int, Told]]:
         idle = [LocalTask(task.client, task.round_number, task.indices, NO_BATCH) for task in tasks]
-        return super().train(start, idle)
+        return super().train(start, idle, receive)
 
 
 def noise() -> Dataset:

@@ -1,8 +1,8 @@
 """An engine trains clients and judges models; which one does it changes nothing but the time."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, Protocol, TypeVar
 
 from fl_sim.data.dataset import Dataset
 from fl_sim.model import Model
@@ -11,6 +11,8 @@ from fl_sim.trainer import Trainer
 from fl_sim.weights import Weights
 
 EngineName = Literal["native", "eager", "stacked"]
+Told = TypeVar("Told")
+Receive = Callable[[Sequence[int], Sequence[LocalResult]], Sequence[Told]]
 ENGINES: tuple[EngineName, ...] = ("native", "eager", "stacked")
 
 
@@ -43,8 +45,12 @@ class Engine(Protocol):
     Results do not depend on the engine: bit for bit in INT8, within rounding in FP32.
     """
 
-    def train(self, start: Weights, tasks: Sequence[LocalTask]) -> Iterator[tuple[int, LocalResult]]:
-        """Train every task from ``start`` and give (place in ``tasks``, result) as they end, in any order.
+    def train(self, start: Weights, tasks: Sequence[LocalTask], receive: Receive[Told]) -> Iterator[tuple[int, Told]]:
+        """Train every task from ``start``; give (place in ``tasks``, what ``receive`` says) as they end, in any order.
+
+        ``receive`` is handed places and results, one or some at a time, where the clients were trained and while their
+        weights are in the cache: by several threads at once if the engine has them. It returns one thing for each; the
+        results are not kept. What it raises ends the training.
 
         ``start`` is FloatWeights for an Fp32 trainer, IntWeights for Niti. Raises ArithmeticError naming client and
         round when the loss or a weight is no longer finite.

@@ -1,6 +1,6 @@
 """The round loop: draw clients, broadcast, train, add up, aggregate, judge, log."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -14,12 +14,13 @@ from fl_sim.server import Server, broadcast, deployed, grid_shares, next_server,
 from fl_sim.setting import Setting
 from fl_sim.streams import Purpose, stream
 from fl_sim.sums import Unit, add, as_unit, mean, unit_of
-from fl_sim.task import Evaluation, LocalTask
+from fl_sim.task import Evaluation, LocalResult, LocalTask
 from fl_sim.trainer import Fp32
 from fl_sim.weights import FloatWeights, IntWeights, Weights, floats
 
 _NAN = float("nan")
 _OF_CLIENT = 3  # numbers a client adds to a round's sums beside its weights
+_Upload = tuple[int, float, int]  # they: images right, summed loss, bytes
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,29 +80,63 @@ def _train(
     setting: Setting, engine: Engine, server: Server, reference: Weights, tasks: list[LocalTask], samples: list[int],
     unit: Unit, sums: npt.NDArray[np.int64], told: npt.NDArray[np.int64], ranks: Ranks,
 ) -> dict[int, Memory]:  # fmt: skip
-    """Train this process's clients into ``sums`` and ``told``; return the clients' memories."""
+    """Train this process's clients into ``sums`` and ``told``; return the clients' memories.
+
+    What a client made is sent, read and added up by the thread that trained it. Each thread adds to sums that no other
+    has at the time: they are of whole numbers, so that it makes no difference which.
+    """
     model, codec, memories = setting.model, setting.method.uplink, dict(server.memories)
     start = FloatWeights(floats(model, reference)) if isinstance(setting.trainer, Fp32) else reference
     mine = shares(tasks, ranks.count)[ranks.rank]
-    right, loss_sums, upload_bytes = ([0] * len(tasks), [0.0] * len(tasks), [0] * len(tasks))
-    for place, result in engine.train(start, [tasks[i] for i in mine]):
-        i = mine[place]
-        client, number = tasks[i].client, tasks[i].round_number
-        rng = stream(setting.config.seed, Purpose.UPLOAD, number, client) if codec.draws else None
+    free = [sums]
+
+    def receive(places: Sequence[int], results: Sequence[LocalResult]) -> list[_Upload]:
+        received, uploads = list[Weights](), list[_Upload]()
+        for place, result in zip(places, results, strict=True):
+            task = tasks[mine[place]]
+            client, number = task.client, task.round_number
+            rng = stream(setting.config.seed, Purpose.UPLOAD, number, client) if codec.draws else None
+            try:
+                sent, memory = encode(
+                    codec, model, result.weights, exponents=server.exponents, rng=rng, reference=start,
+                    memory=memories.get(client),
+                )  # fmt: skip
+                received.append(as_unit(model, decode(codec, model, sent), unit))
+            except ArithmeticError as error:
+                raise _named(task, error) from error
+            if memory is not None:
+                memories[client] = memory
+            uploads.append((result.right, result.loss_sum, sent.nbytes))
         try:
-            sent, memory = encode(
-                codec, model, result.weights, exponents=server.exponents, rng=rng, reference=start,
-                memory=memories.get(client),
-            )  # fmt: skip
-            add(sums, as_unit(model, decode(codec, model, sent), unit), samples[i], unit)
-        except ArithmeticError as error:
-            message = f"client {client}, round {number}: {error}"
-            raise ArithmeticError(message) from error
-        if memory is not None:
-            memories[client] = memory
-        right[i], loss_sums[i], upload_bytes[i] = result.right, result.loss_sum, sent.nbytes
-    told[:, 0], told[:, 1], told[:, 2] = right, np.array(loss_sums).view(np.int64), upload_bytes
+            into = free.pop()
+        except IndexError:
+            into = np.zeros_like(sums)
+        counts = [samples[mine[place]] for place in places]
+        try:
+            add(into, received, counts, unit)
+        except ArithmeticError:
+            for place, weights, count in zip(places, received, counts, strict=True):  # which of them it is
+                try:
+                    add(into, [weights], [count], unit)
+                except ArithmeticError as error:
+                    raise _named(tasks[mine[place]], error) from error
+            raise
+        free.append(into)
+        return uploads
+
+    uploads = dict(engine.train(start, [tasks[i] for i in mine], receive))
+    if mine:
+        told[mine, 0] = [uploads[place][0] for place in range(len(mine))]
+        told[mine, 1] = np.array([uploads[place][1] for place in range(len(mine))]).view(np.int64)
+        told[mine, 2] = [uploads[place][2] for place in range(len(mine))]
+    for more in free:
+        if more is not sums:
+            sums += more
     return memories
+
+
+def _named(task: LocalTask, error: ArithmeticError) -> ArithmeticError:
+    return ArithmeticError(f"client {task.client}, round {task.round_number}: {error}")
 
 
 def _judged(setting: Setting, engine: Engine, server: Server, ranks: Ranks) -> tuple[Evaluation | None, ...]:

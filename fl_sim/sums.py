@@ -1,6 +1,7 @@
 """Sums of what clients send, weighted by their samples: whole numbers, so exact, and their order never matters."""
 
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from types import ModuleType
 
@@ -46,43 +47,52 @@ def unit_of(samples: int, exponents: tuple[int, ...] | None) -> Unit:
     return Unit(exponents, min(_MOST_PLACES, 62 - _LARGEST_LOG2 - int(samples).bit_length()))
 
 
-def add(sums: Sums, weights: Weights, samples: int, unit: Unit) -> None:
-    """Add ``samples`` times the weights to ``sums``, int64 [parameters].
+def add(sums: Sums, clients: Sequence[Weights], samples: Sequence[int], unit: Unit) -> None:
+    """Add each client's samples times its weights to ``sums``, int64 [parameters].
 
     Raises ArithmeticError if a float is not finite or at 2^13 or more: training has diverged, and ``sums`` are as they
     were; ValueError if the weights are not in the unit. Where the native library is loaded, its sums are taken; their
     slow twins are ``add_int8`` and ``add_fp32`` below.
     """
-    if not 1 <= samples <= _MOST_SAMPLES:
-        message = f"samples must be from 1 to {_MOST_SAMPLES:,} (got {samples:,})"
-        raise ValueError(message)
-    if weights.values.shape != sums.shape:
-        message = f"weights must be {len(sums)} numbers, as the sums are (got {list(weights.values.shape)})"
-        raise ValueError(message)
-    if isinstance(weights, IntWeights):
-        if unit.exponents is None:
-            message = "weights must be floats where exponents differ from client to client; as_unit makes them such"
+    for weights, count in zip(clients, samples, strict=True):
+        if not 1 <= count <= _MOST_SAMPLES:
+            message = f"samples must be from 1 to {_MOST_SAMPLES:,} (got {count:,})"
             raise ValueError(message)
-        if weights.exponents != unit.exponents:
-            message = f"exponents must be {unit.exponents}, those that were sent out (got {weights.exponents})"
+        if weights.values.shape != sums.shape:
+            message = f"weights must be {len(sums)} numbers, as the sums are (got {list(weights.values.shape)})"
             raise ValueError(message)
-        if (kernels := _kernels()) is not None:
-            kernels.add_int8(sums, weights.values, samples)
-        else:
-            add_int8(sums, weights.values, samples)
-        return
+    kernels = _kernels()
     if unit.exponents is not None:
-        message = f"weights must be mantissas of the exponents {unit.exponents} that were sent out (got floats)"
-        raise ValueError(message)
-    most, kernels = 2.0**_LARGEST_LOG2, _kernels()
-    if kernels is not None and kernels.add_fp32(sums, weights.values, unit.scale, samples, most):
+        mantissas = [_mantissas(weights, unit.exponents) for weights in clients]
+        (kernels.add_int8 if kernels else add_int8)(sums, mantissas, samples)
         return
-    low, high = weights.values.min(), weights.values.max()
-    if not (low > -most and high < most):
-        rule = f"weights must be finite and within +-8192 (got {low} to {high})"
-        message = f"{rule}: training diverged; lower learning_rate"
-        raise ArithmeticError(message)
-    add_fp32(sums, weights.values, unit.scale, samples)
+    values, most = [_floats(weights) for weights in clients], 2.0**_LARGEST_LOG2
+    if kernels is not None and kernels.add_fp32(sums, values, unit.scale, samples, most):
+        return
+    for of_client in values:
+        low, high = of_client.min(), of_client.max()
+        if not (low > -most and high < most):
+            rule = f"weights must be finite and within +-8192 (got {low} to {high})"
+            message = f"{rule}: training diverged; lower learning_rate"
+            raise ArithmeticError(message)
+    add_fp32(sums, values, unit.scale, samples)
+
+
+def _mantissas(weights: Weights, exponents: tuple[int, ...]) -> Mantissas:
+    if isinstance(weights, IntWeights) and weights.exponents == exponents:
+        return weights.values
+    if isinstance(weights, IntWeights):
+        message = f"exponents must be {exponents}, those that were sent out (got {weights.exponents})"
+    else:
+        message = f"weights must be mantissas of the exponents {exponents} that were sent out (got floats)"
+    raise ValueError(message)
+
+
+def _floats(weights: Weights) -> Floats:
+    if isinstance(weights, FloatWeights):
+        return weights.values
+    message = "weights must be floats where exponents differ from client to client; as_unit makes them such"
+    raise ValueError(message)
 
 
 def mean(sums: Sums, samples: int, unit: Unit, model: Model) -> Means:
@@ -106,26 +116,28 @@ def as_unit(model: Model, weights: Weights, unit: Unit) -> Weights:
     return FloatWeights(floats(model, weights)) if unit.exponents is None else weights
 
 
-def add_int8(sums: Sums, values: Mantissas, samples: int) -> None:
-    """Add ``samples`` times the mantissas, in numpy; samples below 2^24 are multiplied in int32, which is faster."""
-    kind = np.int32 if samples < 2**24 else np.int64
-    product = np.empty(min(_BLOCK, len(values)), dtype=kind)
-    for begin in range(0, len(values), _BLOCK):
-        part = values[begin : begin + _BLOCK]
-        sums[begin : begin + _BLOCK] += np.multiply(part, kind(samples), out=product[: len(part)])
+def add_int8(sums: Sums, values: Sequence[Mantissas], samples: Sequence[int]) -> None:
+    """Add each vector of mantissas times its samples, in numpy; below 2^24 in int32, which is faster."""
+    kind = np.int32 if max(samples, default=0) < 2**24 else np.int64
+    product = np.empty(min(_BLOCK, len(sums)), dtype=kind)
+    for of_client, count in zip(values, samples, strict=True):
+        for begin in range(0, len(sums), _BLOCK):
+            part = of_client[begin : begin + _BLOCK]
+            sums[begin : begin + _BLOCK] += np.multiply(part, kind(count), out=product[: len(part)])
 
 
-def add_fp32(sums: Sums, values: Floats, scale: float, samples: int) -> None:
-    """Add ``samples`` times round(value * scale), in numpy; halves to even, exact while |value * scale| < 2^52."""
-    scaled = np.empty(min(_BLOCK, len(values)))
+def add_fp32(sums: Sums, values: Sequence[Floats], scale: float, samples: Sequence[int]) -> None:
+    """Add each vector's round(value * scale) times its samples, in numpy; halves to even, exact below 2^52."""
+    scaled = np.empty(min(_BLOCK, len(sums)))
     whole = np.empty(len(scaled), dtype=np.int64)
-    for begin in range(0, len(values), _BLOCK):
-        part = values[begin : begin + _BLOCK]
-        x, n = scaled[: len(part)], whole[: len(part)]
-        np.rint(np.multiply(part, scale, out=x), out=x)
-        n[...] = x
-        n *= samples
-        sums[begin : begin + _BLOCK] += n
+    for of_client, count in zip(values, samples, strict=True):
+        for begin in range(0, len(sums), _BLOCK):
+            part = of_client[begin : begin + _BLOCK]
+            x, n = scaled[: len(part)], whole[: len(part)]
+            np.rint(np.multiply(part, scale, out=x), out=x)
+            n[...] = x
+            n *= count
+            sums[begin : begin + _BLOCK] += n
 
 
 def _kernels() -> ModuleType | None:

@@ -1,6 +1,7 @@
 """A crew: threads that do jobs, each at a bench of its own."""
 
 import atexit
+import math
 import threading
 import time
 from collections import deque
@@ -12,9 +13,8 @@ Result = TypeVar("Result")
 Worker = TypeVar("Worker", contravariant=True)
 Made = TypeVar("Made", covariant=True)
 
-# So long results may gather before whoever takes them is woken: a waking can take longer than adding a client up.
-_PATIENCE_S = 0.001
-_TOGETHER_S = 0.0002  # what takes less is done with others of its kind, in one go; more would fall out of the cache
+_PATIENCE_S = 0.02  # so long results may gather before whoever takes them is woken: every waking is time lost
+_LITTLE_S = 0.003  # less is not worth the waking of another thread: one does it, in one go
 
 
 class Bench(Protocol):
@@ -37,48 +37,46 @@ class Job(Protocol[Worker, Made]):
 
 
 class Call(Generic[BenchKind, Result]):
-    """Places 0 to ``count`` - 1 of a job: threads help themselves, and rest while ``ahead`` results wait to be taken.
+    """Places 0 to ``count`` - 1 of a job: threads help themselves.
 
     Places that take long are taken one by one, others by some at a time, fewer towards the end. What nobody has begun
-    is left out once the call is over; ``end`` is then called once.
+    is left out once the call is over; ``end`` is then called once. ``place_s`` is what a place took in the last call
+    like this one, in seconds of a core, or 0 if there was none; ``cpu_s`` is what this call took so far.
     """
 
     def __init__(
-        self, job: Job[BenchKind, Result], count: int, workers: int, ahead: int, end: Callable[[], None]
+        self, job: Job[BenchKind, Result], count: int, workers: int, place_s: float, end: Callable[[], None]
     ) -> None:
-        self._job, self._count, self._workers, self._ahead, self._end = job, count, workers, ahead, end
+        self._job, self._count, self._end = job, count, end
+        self.workers = min(count, workers, math.ceil(count * place_s / _LITTLE_S) or workers)
+        self._together = _together(place_s)
         self._lock, self._over = threading.Lock(), False
-        self._begun = self._taken = self._resting = 0
+        self._begun, self.cpu_s = 0, 0.0
         self._done: deque[tuple[int, Result | BaseException]] = deque()
         self._awaited = 0  # results that wake whoever takes them; 0 where nobody waits
         self._woken: SimpleQueue[None] = SimpleQueue()
 
     def work(self, bench: BenchKind) -> None:
-        """Do some places after the others, until none is left or enough results wait."""
-        together = 1
+        """Do some places after the others, until none is left."""
+        together = self._together
         while places := self._begin(together):
-            begun_s = time.perf_counter()
+            begun_s, made = time.thread_time(), list[tuple[int, Result | BaseException]]()
             try:
-                self._hand_in(list(zip(places, self._job(bench, places), strict=True)))
+                made.extend(zip(places, self._job(bench, places), strict=True))
             except BaseException as error:
-                self._hand_in([(places[0], error)])
-            taken_s = max(time.perf_counter() - begun_s, 1e-6)
-            together = max(1, int(len(places) * _TOGETHER_S / taken_s))
+                made = [(places[0], error)]
+            taken_s = time.thread_time() - begun_s
+            together = _together(taken_s / len(places))
+            self._hand_in(made, taken_s)
 
-    def results(self, go_on: Callable[[], None]) -> Iterator[tuple[int, Result]]:
-        """Give (place, result) as they are done; ``go_on`` is called when a thread that rests can work again."""
-        for _ in range(self._count):
+    def results(self) -> Iterator[tuple[int, Result]]:
+        """Give (place, result) as they are done."""
+        for left in range(self._count, 0, -1):
             if not self._done:
-                self._wait()
+                self._wait(left)
             place, result = self._done.popleft()
             if isinstance(result, BaseException):
                 raise result
-            with self._lock:
-                self._taken += 1
-                rests = self._resting > 0
-                self._resting -= rests
-            if rests:
-                go_on()
             yield place, result
 
     def close(self, error: BaseException | None = None) -> None:
@@ -88,19 +86,18 @@ class Call(Generic[BenchKind, Result]):
         self._over = True
         self._end()
         if error is not None:
-            self._hand_in([(-1, error)])
+            self._hand_in([(-1, error)], 0.0)
 
     def _begin(self, together: int) -> range:
         with self._lock:
             left = 0 if self._over else self._count - self._begun
-            room = self._taken + self._ahead - self._begun
-            self._resting += left > 0 and room == 0
             first = self._begun
-            self._begun += min(together, room, -(-left // self._workers))
+            self._begun += min(together, -(-left // self.workers))
             return range(first, self._begun)
 
-    def _hand_in(self, results: Sequence[tuple[int, Result | BaseException]]) -> None:
+    def _hand_in(self, results: Sequence[tuple[int, Result | BaseException]], taken_s: float) -> None:
         with self._lock:
+            self.cpu_s += taken_s
             self._done.extend(results)
             failed = isinstance(results[0][1], BaseException)
             wakes = self._awaited > 0 and (failed or len(self._done) >= self._awaited)
@@ -109,12 +106,12 @@ class Call(Generic[BenchKind, Result]):
         if wakes:
             self._woken.put(None)
 
-    def _wait(self) -> None:
-        """Return when there is a result: all that can come by themselves, or after a moment those that have."""
+    def _wait(self, left: int) -> None:
+        """Return when there is a result: all that are left, or after a moment those that have come."""
         with self._lock:
             if self._done:
                 return
-            self._awaited = min(self._count - self._taken, self._ahead)
+            self._awaited = left
         try:
             self._woken.get(timeout=_PATIENCE_S)
         except Empty:
@@ -127,34 +124,36 @@ class Call(Generic[BenchKind, Result]):
 
 
 class Crew(Generic[BenchKind]):
-    """``workers`` threads; benches are made by them, the first time that they have work. Must be closed.
+    """``workers`` threads; benches are made by them, the first time that they have work. Must be closed."""
 
-    At most ``ahead`` results wait for whoever takes them, or two for each thread: they take memory.
-    """
-
-    def __init__(self, workers: int, make_bench: Callable[[], BenchKind], ahead: int = 0) -> None:
-        self.workers, self.ahead = workers, max(ahead, 2 * workers)
+    def __init__(self, workers: int, make_bench: Callable[[], BenchKind]) -> None:
+        self.workers = workers
         self._make_bench = make_bench
         self._waiting: SimpleQueue[Callable[[BenchKind], None] | None] = SimpleQueue()
         self._threads: list[threading.Thread] = []
         self._calls: list[Call[BenchKind, Any]] = []
+        self._place_s: dict[str, float] = {}
         self._closed = False
 
-    def do(self, job: Job[BenchKind, Result], count: int, end: Callable[[], None]) -> Generator[tuple[int, Result]]:
+    def do(
+        self, kind: str, job: Job[BenchKind, Result], count: int, end: Callable[[], None]
+    ) -> Generator[tuple[int, Result]]:
         """Give (place, result) for the places 0 to ``count`` - 1 as they are done.
 
-        Raises what a job raises. ``end`` is called when no more results are wanted: all are done, one has failed, or
-        whoever took them has left; jobs at work then should end soon.
+        Calls of one ``kind`` are expected to take what the last one took: few threads are woken for little work. Raises
+        what a job raises. ``end`` is called when no more results are wanted: all are done, one has failed, or whoever
+        took them has left; jobs at work then should end soon.
         """
         if self._closed:
             raise _closed()
         self._begin()
-        call = Call(job, count, self.workers, self.ahead, end)
+        call = Call(job, count, self.workers, self._place_s.get(kind, 0.0), end)
         self._calls.append(call)
         try:
-            for _ in range(min(count, self.workers)):
+            for _ in range(call.workers):
                 self._waiting.put(call.work)
-            yield from call.results(lambda: self._waiting.put(call.work))
+            yield from call.results()
+            self._place_s[kind] = call.cpu_s / max(count, 1)
         finally:
             call.close()
             self._calls.remove(call)
@@ -186,6 +185,11 @@ class Crew(Generic[BenchKind]):
             thread.join()
         self._threads.clear()
         atexit.unregister(self.close)
+
+
+def _together(place_s: float) -> int:
+    """Return how many places that take ``place_s`` are done in one go; one if that is not known."""
+    return max(1, int(_LITTLE_S / place_s)) if place_s > 0 else 1
 
 
 def _closed() -> ValueError:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 
 from fl_sim.data.pixels import float_table
-from fl_sim.engine import Place, Work
+from fl_sim.engine import Place, Receive, Told, Work
 from fl_sim.engines.integers import Integers
 from fl_sim.engines.request import check_length, start_of, test_range
 from fl_sim.float32.client import judge, predictor, train_client
@@ -35,9 +35,9 @@ class EagerEngine:
         self._test_feed = Feed(work.dataset.test, table, self.device)
         self._integers: Integers | None = None
 
-    def train(self, start: Weights, tasks: Sequence[LocalTask]) -> Iterator[tuple[int, LocalResult]]:
+    def train(self, start: Weights, tasks: Sequence[LocalTask], receive: Receive[Told]) -> Iterator[tuple[int, Told]]:
         """Train the tasks in their order; see ``Engine.train``."""
-        return self._each(self._client(start), tasks)
+        return self._each(self._client(start), tasks, receive)
 
     def _client(self, start: Weights) -> Callable[[LocalTask], LocalResult]:
         trainer = self.work.trainer
@@ -51,12 +51,12 @@ class EagerEngine:
         return lambda task: integers.train(mantissas, task, trainer)
 
     def _each(
-        self, client: Callable[[LocalTask], LocalResult], tasks: Sequence[LocalTask]
-    ) -> Iterator[tuple[int, LocalResult]]:
+        self, client: Callable[[LocalTask], LocalResult], tasks: Sequence[LocalTask], receive: Receive[Told]
+    ) -> Iterator[tuple[int, Told]]:
         for place, task in enumerate(tasks):
             with alone(self.device):
                 result = client(task)
-            yield place, result
+            yield place, receive([place], [result])[0]
 
     def evaluate(self, weights: Weights, first: int = 0, end: int | None = None) -> Evaluation:
         """Judge weights on test images; see ``Engine.evaluate``."""

@@ -4,12 +4,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal
+from typing import Any, Generic, Literal
 
 import numpy as np
 
 from fl_sim.data.pixels import float_table, mantissa_table
-from fl_sim.engine import Place, Work
+from fl_sim.engine import Place, Receive, Told, Work
 from fl_sim.engines.crew import Crew
 from fl_sim.engines.request import check_length, start_of, test_range
 from fl_sim.model import Model
@@ -24,7 +24,6 @@ from profiler.native.samples import Outcome, Samples, Stop
 Precision = Literal["fp32", "int8"]
 
 _MOST_WORKERS = 1024
-_WAITING_BYTES = 1 << 26  # of clients' weights that may wait to be added up
 _BATCHES_AT_ONCE = 4  # of test images that a thread judges in one call
 
 
@@ -39,11 +38,10 @@ class NativeEngine:
         _check(work, place)
         self.work = work
         self._feeds: dict[tuple[str, Precision], Samples] = {}
-        ahead = _WAITING_BYTES // (work.model.parameters * (4 if isinstance(work.trainer, Fp32) else 1))
-        self._crew = Crew(place.workers, partial(_Bench, work), ahead)
+        self._crew = Crew(place.workers, partial(_Bench, work))
         _network(work, _precision(work), work.batch_size).close()  # a wrong model or build is said now
 
-    def train(self, start: Weights, tasks: Sequence[LocalTask]) -> Iterator[tuple[int, LocalResult]]:
+    def train(self, start: Weights, tasks: Sequence[LocalTask], receive: Receive[Told]) -> Iterator[tuple[int, Told]]:
         """Train the tasks, those with most images first; see ``Engine.train``."""
         begun: Weights
         if isinstance(self.work.trainer, Fp32):
@@ -57,13 +55,12 @@ class NativeEngine:
             of_round: dict[int, float] | dict[int, Rules] = {i: trainer.learning_rate.at(i) for i in numbers}
         else:
             of_round = {i: trainer.rules(i) for i in numbers}
-        cohort = _Cohort([tasks[i] for i in order], feed, begun, of_round, stop)
-        return self._each(cohort, order)
+        return self._each(_Cohort(tasks, order, feed, begun, of_round, stop, receive))
 
-    def _each(self, cohort: "_Cohort", order: list[int]) -> Iterator[tuple[int, LocalResult]]:
-        with closing(self._crew.do(cohort.train, len(order), cohort.stop.set)) as results:
-            for place, result in results:
-                yield order[place], result
+    def _each(self, cohort: "_Cohort[Told]") -> Iterator[tuple[int, Told]]:
+        with closing(self._crew.do("train", cohort.train, len(cohort.order), cohort.stop.set)) as results:
+            for place, told in results:
+                yield cohort.order[place], told
 
     def evaluate(self, weights: Weights, first: int = 0, end: int | None = None) -> Evaluation:
         """Judge weights on test images, some batches a thread at a time; see ``Engine.evaluate``."""
@@ -81,7 +78,7 @@ class NativeEngine:
             ]
 
         right, loss_sum = 0, 0.0
-        for _, found in self._crew.do(judge, len(pieces), stop.set):
+        for _, found in self._crew.do(precision, judge, len(pieces), stop.set):
             right, loss_sum = right + found.right, loss_sum + found.loss
         return Evaluation(right, loss_sum, end - first)
 
@@ -103,18 +100,21 @@ class NativeEngine:
 
 
 @dataclass(frozen=True, eq=False)
-class _Cohort:
-    """Clients that are trained together, and what they share; by round the learning rate or the rules."""
+class _Cohort(Generic[Told]):
+    """Clients that are trained together in an order, and what they share; by round the learning rate or the rules."""
 
-    tasks: list[LocalTask]
+    tasks: Sequence[LocalTask]
+    order: list[int]
     feed: Samples
     start: Weights
     of_round: dict[int, float] | dict[int, Rules]
     stop: Stop
+    receive: Receive[Told]
 
-    def train(self, bench: "_Bench", places: range) -> list[LocalResult]:
+    def train(self, bench: "_Bench", places: range) -> Sequence[Told]:
         """Train some of the tasks. Raises ArithmeticError naming the client that diverged."""
-        tasks, whole = [self.tasks[place] for place in places], isinstance(self.start, IntWeights)
+        chosen, whole = self.order[places.start : places.stop], isinstance(self.start, IntWeights)
+        tasks = [self.tasks[i] for i in chosen]
         clients = [
             Client(task.indices, task.bounds, self.of_round[task.round_number], task.rounding_seed) for task in tasks
         ]
@@ -124,7 +124,7 @@ class _Cohort:
             _check_finite(found, task)
             weights = IntWeights(values, exponents) if whole else FloatWeights(values)
             results.append(LocalResult(weights, found.right, found.loss))
-        return results
+        return self.receive(chosen, results)
 
 
 class _Bench:
@@ -133,10 +133,10 @@ class _Bench:
     def __init__(self, work: Work) -> None:
         self._work = work
         self._trainer: Network | None = None
-        self._cohort: _Cohort | None = None
+        self._cohort: _Cohort[Any] | None = None
         self._judges: dict[Precision, tuple[Network, Weights]] = {}
 
-    def trainer(self, cohort: _Cohort) -> Network:
+    def trainer(self, cohort: "_Cohort[Any]") -> Network:
         """Return the network that trains, with the weights kept that the cohort starts from."""
         if self._trainer is None:
             self._trainer = _network(self._work, _precision(self._work), self._work.batch_size)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 
-from fl_sim.engine import Place, Work
+from fl_sim.engine import Place, Receive, Told, Work
 from fl_sim.engines.eager import EagerEngine, check_one_worker
 from fl_sim.engines.request import start_of
 from fl_sim.float32.cohort import train_cohort, widest
@@ -34,9 +34,9 @@ class StackedEngine:
         memory_bytes, most = (_MEMORY_BYTES_GPU, _WIDEST_GPU) if gpu else (_MEMORY_BYTES, _WIDEST)
         self.width = min(most, widest(work.model, work.batch_size, memory_bytes))
 
-    def train(self, start: Weights, tasks: Sequence[LocalTask]) -> Iterator[tuple[int, LocalResult]]:
+    def train(self, start: Weights, tasks: Sequence[LocalTask], receive: Receive[Told]) -> Iterator[tuple[int, Told]]:
         """Train the tasks in groups of ``width``, the longest first; see ``Engine.train``."""
-        return self._grouped(self._cohort(start), tasks)
+        return self._grouped(self._cohort(start), tasks, receive)
 
     def _cohort(self, start: Weights) -> Cohort:
         trainer, model = self.work.trainer, self.work.model
@@ -46,13 +46,15 @@ class StackedEngine:
         mantissas, integers = start_of(self.work, start, IntWeights), self._one.integers
         return lambda tasks: integers.train_stacked(mantissas, tasks, trainer)
 
-    def _grouped(self, cohort: Cohort, tasks: Sequence[LocalTask]) -> Iterator[tuple[int, LocalResult]]:
+    def _grouped(
+        self, cohort: Cohort, tasks: Sequence[LocalTask], receive: Receive[Told]
+    ) -> Iterator[tuple[int, Told]]:
         ranked = sorted(range(len(tasks)), key=lambda i: -tasks[i].steps)
         for first in range(0, len(ranked), self.width):
             places = ranked[first : first + self.width]
             with alone(self._one.device):
                 results = cohort([tasks[i] for i in places])
-            yield from zip(places, results, strict=True)
+            yield from zip(places, receive(places, results), strict=True)
 
     def evaluate(self, weights: Weights, first: int = 0, end: int | None = None) -> Evaluation:
         """Judge weights on test images; see ``Engine.evaluate``."""

@@ -20,7 +20,7 @@ PRECISIONS: Final = ("fp32", "int8")
 PATHS: Final = ("scalar", "avx2", "avx512", "vnni", "neon", "dotprod", "i8mm")
 BEST: Final = -1
 
-_API_VERSION = 4
+_API_VERSION = 5
 _ERROR_BYTES = 512
 _FEW = 1 << 18  # numbers that are copied or added up in 0.1 ms
 
@@ -131,8 +131,8 @@ _FUNCTIONS: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "fj_train_batches": (_INT, _MANY),
     "fj_train_clients": (_INT, (_AT, _AT, _AT, ctypes.c_int64, _AT, _AT, _AT)),
     "fj_judge_batches": (_INT, _MANY),
-    "fj_add_int8": (None, (_AT, _AT, ctypes.c_int64, ctypes.c_size_t)),
-    "fj_add_fp32": (_INT, (_AT, _AT, ctypes.c_double, ctypes.c_double, ctypes.c_int64, ctypes.c_size_t)),
+    "fj_add_int8": (None, (_AT, _AT, _AT, ctypes.c_size_t, ctypes.c_size_t)),
+    "fj_add_fp32": (_INT, (_AT, _AT, ctypes.c_double, ctypes.c_double, _AT, ctypes.c_size_t, ctypes.c_size_t)),
     "fj_get_gradient_int8": (None, (_AT, _INT, _AT)),
     "fj_get_shifts_int8": (CShifts, (_AT, _INT)),
     "fj_get_loss_gradient_int8": (None, (_AT, _INT, _AT)),

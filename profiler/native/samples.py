@@ -32,6 +32,7 @@ class Stop:
 
     def __init__(self) -> None:
         self.word = ctypes.c_int32(0)
+        self.at = ctypes.pointer(self.word)
 
     def set(self) -> None:
         """End the work that has this flag."""
@@ -96,7 +97,7 @@ class Samples:
         pixels, labels, table = self._places
         return CBatches(
             pixels, labels, len(self.labels), table, self.exponent, indices.ctypes.data, bounds.ctypes.data,
-            len(indices), len(bounds) - 1, ctypes.pointer(stop.word) if stop else None,
+            len(indices), len(bounds) - 1, stop.at if stop else None,
         )  # fmt: skip
 
     def outcome(

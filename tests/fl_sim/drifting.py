@@ -7,6 +7,7 @@ import numpy as np
 
 from fl_sim.config import Config
 from fl_sim.data.dataset import Images, make_dataset
+from fl_sim.engine import Receive, Told
 from fl_sim.partition import Partition, from_owners
 from fl_sim.setting import Setting, make_setting
 from fl_sim.task import Evaluation, LocalResult, LocalTask
@@ -28,7 +29,7 @@ class DriftingEngine:
         self.fails_at, self.error = fails_at, error or RuntimeError("pulled the plug")
         self.trained = 0
 
-    def train(self, start: Weights, tasks: Sequence[LocalTask]) -> Iterator[tuple[int, LocalResult]]:
+    def train(self, start: Weights, tasks: Sequence[LocalTask], receive: Receive[Told]) -> Iterator[tuple[int, Told]]:
         for i in reversed(range(len(tasks))):
             task = tasks[i]
             if self.fails_at == (task.client, task.round_number) or self.fails_at == (-1, task.round_number):
@@ -39,7 +40,7 @@ class DriftingEngine:
                 moved: Weights = IntWeights(np.clip(start.values + step, -127, 127).astype(np.int8), start.exponents)
             else:
                 moved = FloatWeights((start.values + step / 1024).astype(np.float32))
-            yield i, LocalResult(moved, len(task.indices) // 2, float(task.client) / 3)
+            yield i, receive([i], [LocalResult(moved, len(task.indices) // 2, float(task.client) / 3)])[0]
 
     def evaluate(self, weights: Weights, first: int = 0, end: int | None = None) -> Evaluation:
         assert end is not None

@@ -52,7 +52,7 @@ class Run:
         total = np.zeros(COUNT, dtype=np.int64)
         for move, n in zip(moves, samples, strict=True):
             sent, _ = encode(self.codec, MODEL, moved(reference, move), exponents=self.exponents)
-            add(total, as_unit(MODEL, decode(self.codec, MODEL, sent), unit), n, unit)
+            add(total, [as_unit(MODEL, decode(self.codec, MODEL, sent), unit)], [n], unit)
         found = mean(total, sum(samples), unit, MODEL)
         start = floats(MODEL, reference).astype(np.float64)
         new, self.velocity = aggregate(
@@ -244,7 +244,7 @@ def vote(signs: list[list[float]], samples: list[int]) -> np.ndarray:
     for row, n in zip(signs, samples, strict=True):
         change = FloatWeights(np.resize(np.array(row, dtype=np.float32), COUNT))
         sent, _ = encode(SIGNS, MODEL, change, exponents=(), reference=zeros)
-        add(total, decode(SIGNS, MODEL, sent), n, unit)
+        add(total, [decode(SIGNS, MODEL, sent)], [n], unit)
     found = mean(total, sum(samples), unit, MODEL)
     return aggregate(MajorityVote(1.0), NOTHING, NOTHING, found, NOTHING, update=True)[0]
 

@@ -1,16 +1,21 @@
 """The round loop beside the paper's algorithms written out in fractions, and over any number of processes."""
 
 import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
 import pytest
 
+from fl_sim.engine import Receive, Told
 from fl_sim.method import REGISTRY
 from fl_sim.ranks import shares
 from fl_sim.run import Round, rounds
 from fl_sim.server import first_server
-from fl_sim.weights import layer_exponents, quantized, scales
+from fl_sim.task import LocalTask
+from fl_sim.weights import FloatWeights, Weights, layer_exponents, quantized, scales
 from tests.fl_sim.drifting import DriftingEngine, drift, setting_of
 
 INT8 = [name for name, method in REGISTRY.items() if method.precision == "int8"]
@@ -167,6 +172,42 @@ def test_any_number_of_processes_makes_the_same(method: str, count: int) -> None
             assert (mine.server.weights == other.server.weights).all()
             assert repr(mine.row) == repr(other.row)
             assert mine.clients == other.clients
+
+
+class Threaded(DriftingEngine):
+    """Hands results over from several threads, some at a time; ``wrong`` is a client whose weights are no numbers."""
+
+    def __init__(self, wrong: int = -1) -> None:
+        super().__init__()
+        self.wrong = wrong
+
+    def train(self, start: Weights, tasks: Sequence[LocalTask], receive: Receive[Told]) -> Iterator[tuple[int, Told]]:
+        made = dict(super().train(start, tasks, lambda _, results: results))
+        for place, task in enumerate(tasks):
+            if task.client == self.wrong:
+                nothing = np.full_like(made[place].weights.values, np.nan)
+                made[place] = replace(made[place], weights=FloatWeights(nothing))
+        shares = [range(0, 1), range(1, 3), range(3, len(tasks))]
+        with ThreadPoolExecutor(3) as pool:
+            told = list(pool.map(lambda share: receive(share, [made[place] for place in share]), shares))
+        for share, of_share in zip(shares, told, strict=True):
+            yield from zip(share, of_share, strict=True)
+
+
+@pytest.mark.parametrize("method", REGISTRY)
+def test_who_hands_results_over_and_how_many_at_a_time_changes_nothing(method: str) -> None:
+    setting = setting_of(method=method)
+    for one, other in zip(rounds(setting, Threaded(), first_server(setting)), run(method=method), strict=True):
+        assert one.server.weights.tobytes() == other.server.weights.tobytes()
+        assert one.clients == other.clients
+        assert repr(one.row) == repr(other.row)  # NaN is not equal to itself
+
+
+def test_who_diverged_among_several_is_named() -> None:
+    setting = setting_of(method="floatfl")
+    client = setting.cohort(1)[3]
+    with pytest.raises(ArithmeticError, match=rf"^client {client}, round 1: weights must be finite"):
+        next(rounds(setting, Threaded(client), first_server(setting)))
 
 
 def test_memories_stay_in_one_process() -> None:

@@ -64,8 +64,10 @@ def reals(seed: int, clients: int) -> list[Weights]:
 
 def added(clients: list[Weights], samples: list[int], unit: Unit) -> np.ndarray:
     total = np.zeros(42, dtype=np.int64)
-    for weights, n in zip(clients, samples, strict=True):
-        add(total, weights, n, unit)
+    half = len(clients) // 2  # some together, some alone
+    add(total, clients[:half], samples[:half], unit)
+    for weights, n in zip(clients[half:], samples[half:], strict=True):
+        add(total, [weights], [n], unit)
     return total
 
 
@@ -162,7 +164,7 @@ def test_rounds_that_might_overflow_are_refused(samples: int) -> None:
         with pytest.raises(ValueError, match="samples must be from 1 to"):
             mean(np.zeros(42, dtype=np.int64), samples, unit_of(9, exponents), MODEL)
     with pytest.raises(ValueError, match="samples must be from 1 to"):
-        add(np.zeros(42, dtype=np.int64), mantissas(0, 1)[0], samples, unit_of(9, EXPONENTS))
+        add(np.zeros(42, dtype=np.int64), mantissas(0, 1), [samples], unit_of(9, EXPONENTS))
 
 
 def test_more_samples_than_the_unit_was_made_for_are_refused() -> None:
@@ -179,7 +181,7 @@ def test_a_model_that_has_diverged_is_refused(where: str, place: int, wrong: flo
     values[place] = wrong
     total = np.arange(42, dtype=np.int64)
     with pytest.raises(ArithmeticError, match=r"within \+-8192 .* lower learning_rate"):
-        add(total, FloatWeights(values), 5, unit_of(100, None))
+        add(total, [*reals(0, 2), FloatWeights(values)], [1, 2, 5], unit_of(100, None))
     assert np.array_equal(total, np.arange(42))
 
 
@@ -196,7 +198,7 @@ def test_weights_that_are_not_in_the_unit_are_refused() -> None:
         (FloatWeights(np.ones(43, dtype=np.float32)), unit_of(9, None), r"must be 42 numbers.*got \[43\]"),
     ]:
         with pytest.raises(ValueError, match=says):
-            add(total, weights, 1, of)
+            add(total, [weights], [1], of)
     assert not total.any()
 
 
@@ -217,12 +219,12 @@ def test_numpy_and_the_native_library_add_the_same(seed: int, count: int, sample
     whole, real = rng.integers(-127, 128, count).astype(np.int8), rng.normal(0, 0.1, count).astype(np.float32)
     scale = unit_of(samples, None).scale
     ours, theirs = before.copy(), before.copy()
-    sums.add_int8(ours, whole, samples)
-    kernels.add_int8(theirs, whole, samples)
+    sums.add_int8(ours, [whole], [samples])
+    kernels.add_int8(theirs, [whole], [samples])
     assert np.array_equal(ours, theirs)
     assert np.array_equal(ours, before + whole.astype(np.int64) * samples)
-    sums.add_fp32(ours, real, scale, samples)
-    assert kernels.add_fp32(theirs, real, scale, samples)
+    sums.add_fp32(ours, [real, real[::-1].copy()], scale, [samples, 3])
+    assert kernels.add_fp32(theirs, [real, real[::-1].copy()], scale, [samples, 3])
     assert np.array_equal(ours, theirs)
 
 
@@ -232,7 +234,7 @@ def test_no_sum_builds_the_library() -> None:
         "import sys, numpy as np\n"
         "from fl_sim.sums import add, unit_of\n"
         "from fl_sim.weights import IntWeights\n"
-        "add(np.zeros(3, dtype=np.int64), IntWeights(np.ones(3, dtype=np.int8), (0,)), 1, unit_of(1, (0,)))\n"
+        "add(np.zeros(3, dtype=np.int64), [IntWeights(np.ones(3, dtype=np.int8), (0,))], [1], unit_of(1, (0,)))\n"
         "assert 'profiler.native.library' not in sys.modules and 'torch' not in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", program], check=True)

@@ -10,7 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define FJ_API_VERSION 4
+#define FJ_API_VERSION 5
 
 #if defined(__GNUC__)
 #define FJ_PUBLIC __attribute__((visibility("default")))
@@ -157,11 +157,13 @@ FJ_PUBLIC fj_end fj_train_clients(fj_network *network, const fj_batches *clients
 FJ_PUBLIC fj_end fj_judge_batches(
     fj_network *network, const fj_batches *batches, const fj_step *step, fj_outcome *outcome);
 
-/* sums += weight * values. For floats in whole numbers: weight * round(value * scale), ties to even, where scale must be
- * a power of two; returns 0, or -1 and leaves the sums if a value is not within +-limit, or value * scale +-2^52. */
-FJ_PUBLIC void fj_add_int8(int64_t *sums, const int8_t *values, int64_t weight, size_t count);
-FJ_PUBLIC int fj_add_fp32(
-    int64_t *sums, const float *values, double scale, double limit, int64_t weight, size_t count);
+/* sums += weight * values, for `count` vectors of so many numbers, each with its weight. For floats in whole numbers:
+ * weight * round(value * scale), ties to even, where scale must be a power of two; returns 0, or -1 and leaves the sums
+ * (not the weights) as they were if a value is not within +-limit, or value * scale +-2^52. */
+FJ_PUBLIC void fj_add_int8(
+    int64_t *sums, const int8_t *const *values, const int64_t *weights, size_t count, size_t numbers);
+FJ_PUBLIC int fj_add_fp32(int64_t *sums, const float *const *values, double scale, double limit, int64_t *weights,
+                          size_t count, size_t numbers);
 
 /* Of the last fj_train_int8 (before anything else is done with the network), for tests and reports: a layer's int32
  * gradient in O, ky, kx, C order, and its shifts. */

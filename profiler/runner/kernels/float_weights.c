@@ -1,6 +1,7 @@
 /* The weights of an FP32 layer: from the model's order to the layer's own and back. */
 #include <string.h>
 
+#include "cpu.h"
 #include "float_layer.h"
 
 /* Where weights of an output stand: `count` of them, the first `place` in the model, each `apart` from the next. Columns
@@ -63,7 +64,7 @@ void fj_float_layer_set(fj_float_layer *at, const float *weights) {
 }
 
 /* One more in the exponent of what is not finite reaches the sign. */
-static uint32_t wrong_of(const float *values, size_t count, size_t apart) {
+static inline __attribute__((always_inline)) uint32_t wrong_in(const float *values, size_t count, size_t apart) {
     uint32_t wrong = 0;
     for (size_t i = 0; i < count; i++) {
         uint32_t bits;
@@ -73,13 +74,28 @@ static uint32_t wrong_of(const float *values, size_t count, size_t apart) {
     return wrong;
 }
 
+#if defined(FJ_X86)
+FJ_TARGET_PUSH(FJ_ISA_AVX512)
+static uint32_t wrong_in_wide(const float *values, size_t count) {
+    return wrong_in(values, count, 1);
+}
+FJ_TARGET_POP
+#endif
+
+static uint32_t wrong_of(const Piece *piece) {
+#if defined(FJ_X86)
+    if (piece->apart == 1 && fj_path_works(FJ_AVX512)) return wrong_in_wide(piece->at, piece->count);
+#endif
+    return piece->apart == 1 ? wrong_in(piece->at, piece->count, 1)
+                             : wrong_in(piece->at, piece->count, piece->apart);
+}
+
 int fj_float_layer_finite(const fj_float_layer *at) {
     Pieces piece = at->by_row ? in_rows : at->shape.kind == FJ_FC ? in_columns : in_blocks;
-    uint32_t wrong = wrong_of(at->bias, (size_t)at->shape.out_c, 1);
+    uint32_t wrong = wrong_in(at->bias, (size_t)at->shape.out_c, 1);
     for (int o = 0; o < at->shape.out_c; o++) {
         Piece from = piece(at, o, 0);
-        for (size_t number = 1; from.count > 0; from = piece(at, o, number++))
-            wrong |= from.apart == 1 ? wrong_of(from.at, from.count, 1) : wrong_of(from.at, from.count, from.apart);
+        for (size_t number = 1; from.count > 0; from = piece(at, o, number++)) wrong |= wrong_of(&from);
     }
     return wrong < 0x80000000u;
 }

@@ -36,16 +36,23 @@ def nothing() -> None:
 
 
 def each(crew: Crew[Bench], jobs: Sequence[Job], end: Callable[[], None] = nothing) -> Iterator[tuple[int, int]]:
-    return crew.do(lambda bench, places: [jobs[place](bench) for place in places], len(jobs), end)
+    return crew.do("any", lambda bench, places: [jobs[place](bench) for place in places], len(jobs), end)
 
 
-@pytest.mark.parametrize(("workers", "ahead"), [(1, 0), (3, 0), (3, 100)])
-def test_every_job_is_done_once(workers: int, ahead: int) -> None:
+def busy(seconds: float) -> None:
+    """Keep a core busy: a thread that waits takes none."""
+    until_s = time.thread_time() + seconds
+    while time.thread_time() < until_s:
+        pass
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_every_job_is_done_once(workers: int) -> None:
     def job(bench: Bench, number: int) -> int:
         assert bench.thread == threading.get_ident()
         return number * number
 
-    with closing(Crew(workers, Bench, ahead)) as crew:
+    with closing(Crew(workers, Bench)) as crew:
         for count in (0, 1, 7, 50):
             jobs: list[Job] = [lambda bench, number=number: job(bench, number) for number in range(count)]  # type: ignore[misc]
             assert sorted(each(crew, jobs)) == [(number, number * number) for number in range(count)]
@@ -56,16 +63,6 @@ def test_every_job_is_done_once(workers: int, ahead: int) -> None:
     crew.close()
 
 
-def test_few_results_wait_for_whoever_takes_them() -> None:
-    done: list[int] = []
-    with closing(Crew(2, Bench)) as crew:
-        results = each(crew, [lambda _, i=i: done.append(i) or i for i in range(40)])  # type: ignore[misc]
-        next(results)
-        time.sleep(0.05)
-        assert len(done) <= 5, "two for each thread, and the one that was taken"
-        assert len(list(results)) == 39
-
-
 @pytest.mark.parametrize("workers", [1, 3])
 def test_short_jobs_are_done_together_and_long_ones_alone(workers: int) -> None:
     def shares(pause_s: float) -> list[int]:
@@ -73,22 +70,41 @@ def test_short_jobs_are_done_together_and_long_ones_alone(workers: int) -> None:
 
         def job(_: Bench, places: range) -> list[int]:
             taken.append(len(places))
-            time.sleep(pause_s)
+            busy(pause_s)
             return [*places]
 
-        assert sorted(crew.do(job, 30, nothing)) == [(place, place) for place in range(30)]
+        assert sorted(crew.do(str(pause_s), job, 30, nothing)) == [(place, place) for place in range(30)]
         assert sum(taken) == 30
         assert max(taken) <= -(-29 // workers), "no thread takes more than its share of what is left"
         return taken
 
-    with closing(Crew(workers, Bench, 100)) as crew:
+    with closing(Crew(workers, Bench)) as crew:
         assert set(shares(0.002)) == {1}
         assert len(shares(0.0)) < 30
 
 
+def test_little_work_wakes_few_threads() -> None:
+    def threads(pause_s: float) -> int:
+        seen = set[int]()
+
+        def job(bench: Bench, places: range) -> list[int]:
+            seen.add(bench.thread)
+            busy(pause_s * len(places))
+            return [*places]
+
+        assert sorted(crew.do("train", job, 12, nothing)) == [(place, place) for place in range(12)]
+        return len(seen)
+
+    with closing(Crew(3, Bench)) as crew:
+        threads(0.00001)  # what it takes is not known before
+        assert threads(0.00001) == 1
+        assert threads(0.01) == 1, "it was expected to be little"
+        assert threads(0.01) == 3
+
+
 def test_a_lone_result_does_not_wait_for_others() -> None:
     stop = threading.Event()
-    with closing(Crew(2, Bench, 100)) as crew:
+    with closing(Crew(2, Bench)) as crew:
         results = each(crew, [lambda _: 0, *[lambda _: int(stop.wait(60))] * 9], stop.set)
         assert next(results) == (0, 0)
         assert not stop.is_set()
@@ -98,7 +114,7 @@ def test_a_lone_result_does_not_wait_for_others() -> None:
 
 def test_too_few_results_are_an_error() -> None:
     with closing(Crew(1, Bench)) as crew, pytest.raises(ValueError, match="zip"):
-        list(crew.do(lambda _bench, _places: list[int](), 3, nothing))
+        list(crew.do("any", lambda _bench, _places: list[int](), 3, nothing))
 
 
 def test_an_error_ends_the_call_and_nothing_else() -> None:
@@ -124,7 +140,7 @@ def test_closed_while_results_are_awaited(workers: int) -> None:
         stop.wait(60)
         return 1
 
-    crew = Crew(workers, Bench, 100)
+    crew = Crew(workers, Bench)
     results = each(crew, [lambda _: 0, *[job] * 30], stop.set)
     assert next(results) == (0, 0)
     crew.close()
@@ -143,7 +159,7 @@ stopped = []
 def job(bench, places):
     while places[0] and not stopped: time.sleep(0.001)
     return [*places]
-results = Crew(2, Bench).do(job, 10, lambda: stopped.append(1))
+results = Crew(2, Bench).do("any", job, 10, lambda: stopped.append(1))
 print(next(results))
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)

@@ -22,6 +22,7 @@ from fl_sim.weights import FloatWeights, IntWeights  # noqa: E402
 from tests.fl_sim.engines.toys import (  # noqa: E402
     MODELS,
     TEST_IMAGES,
+    as_is,
     fp32,
     niti,
     ragged_tasks,
@@ -106,7 +107,7 @@ def trained_by_autograd(work: Work, start: np.ndarray, task: LocalTask) -> Local
 
 def trained(work: Work, start: FloatWeights | IntWeights, tasks: Sequence[LocalTask]) -> dict[int, LocalResult]:
     engine = EagerEngine(work, Place())
-    found = dict(engine.train(start, tasks))
+    found = dict(engine.train(start, tasks, as_is))
     engine.close()
     return found
 
@@ -230,7 +231,7 @@ def test_training_learns() -> None:
     work = work_of("digits", fp32("0.05"))
     engine = EagerEngine(work, Place())
     start = FloatWeights(weights_of(work.model))
-    [(_, result)] = engine.train(start, [task_of(1, 64, epochs=8)])
+    [(_, result)] = engine.train(start, [task_of(1, 64, epochs=8)], as_is)
     assert engine.evaluate(start).accuracy < 0.5
     assert engine.evaluate(result.weights).accuracy > 0.9
 
@@ -251,13 +252,13 @@ def test_threads_are_one_in_training_and_what_they_were_behind_it(
     try:
         torch.set_num_threads(threads)
         engine = EagerEngine(work, Place())
-        for _ in engine.train(start, ragged_tasks()):
+        for _ in engine.train(start, ragged_tasks(), as_is):
             assert torch.get_num_threads() == threads
         engine.evaluate(start)
         assert torch.get_num_threads() == threads
         monkeypatch.setattr("fl_sim.float32.client.forward", layers)
         with pytest.raises(ZeroDivisionError):
-            list(engine.train(start, ragged_tasks()))
+            list(engine.train(start, ragged_tasks(), as_is))
         assert (seen, torch.get_num_threads()) == ([1], threads)
     finally:
         torch.set_num_threads(before)
@@ -306,11 +307,11 @@ def test_what_an_engine_cannot_do_is_said_with_the_way_out() -> None:
     engine = EagerEngine(work, Place())
     values = weights_of(work.model)
     with pytest.raises(ValueError, match="start must be FloatWeights for a trainer of fp32"):
-        engine.train(IntWeights(values.astype(np.int8), (0, 0)), [])
+        engine.train(IntWeights(values.astype(np.int8), (0, 0)), [], as_is)
     with pytest.raises(ValueError, match="start must be IntWeights for a trainer of int8"):
-        EagerEngine(replace(work, trainer=niti()), Place()).train(FloatWeights(values), [])
+        EagerEngine(replace(work, trainer=niti()), Place()).train(FloatWeights(values), [], as_is)
     with pytest.raises(ValueError, match=f"weights must be {len(values)} numbers"):
-        engine.train(FloatWeights(values[1:]), [])
+        engine.train(FloatWeights(values[1:]), [], as_is)
     with pytest.raises(ValueError, match=f"weights must be {len(values)} numbers"):
         engine.evaluate(FloatWeights(values[1:]))
     for first, end in ((0, 24), (-1, 3), (5, 5), (7, 3)):
@@ -321,7 +322,7 @@ def test_what_an_engine_cannot_do_is_said_with_the_way_out() -> None:
 def test_nothing_to_train_gives_nothing_and_closing_twice_is_once() -> None:
     work = work_of("dense", fp32())
     engine = open_engine("eager", work)
-    assert list(engine.train(start_of(work), [])) == []
+    assert list(engine.train(start_of(work), [], as_is)) == []
     engine.close()
     engine.close()
 

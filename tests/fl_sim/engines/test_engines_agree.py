@@ -25,6 +25,7 @@ from profiler.native.rules import ROUNDINGS, Rounding
 from tests.fl_sim.engines.toys import (
     MODELS,
     TEST_IMAGES,
+    as_is,
     dataset_of,
     fp32,
     model_of,
@@ -50,7 +51,7 @@ IN_FLOATS = ("native", "stacked")  # beside eager, the reference
 def trained(way: str, work: Work, tasks: list[LocalTask], seed: int = 0) -> list[LocalResult]:
     name, place = WAYS[way]
     with closing(open_engine(name, work, place)) as engine:
-        found = dict(engine.train(start_of(work, seed), tasks))
+        found = dict(engine.train(start_of(work, seed), tasks, as_is))
     assert sorted(found) == list(range(len(tasks)))
     return [found[i] for i in range(len(tasks))]
 
@@ -233,7 +234,7 @@ from tests.fl_sim.engines.toys import *
 work = work_of("dense", fp32())
 for name in ("native", "eager"):
     engine = fl_sim.engine.open_engine(name, work)
-    list(engine.train(start_of(work), ragged_tasks()))
+    list(engine.train(start_of(work), ragged_tasks(), as_is))
     engine.evaluate(start_of(work))
     engine.close()
     print("torch" in sys.modules)

@@ -14,7 +14,7 @@ from fl_sim.float32.module import module_model  # noqa: E402
 from fl_sim.task import Evaluation, LocalResult  # noqa: E402
 from fl_sim.weights import FloatWeights  # noqa: E402
 from tests.fl_sim.engines.test_module import DATA, Normed, Plain  # noqa: E402
-from tests.fl_sim.engines.toys import MODELS, fp32, niti, ragged_tasks, start_of, work_of  # noqa: E402
+from tests.fl_sim.engines.toys import MODELS, as_is, fp32, niti, ragged_tasks, start_of, work_of  # noqa: E402
 
 pytestmark = [
     pytest.mark.gpu,
@@ -24,7 +24,7 @@ pytestmark = [
 
 def on(device: str, name: EngineName, work: Work, start: Any) -> tuple[list[LocalResult], Evaluation]:
     with closing(open_engine(name, work, Place(device=device))) as engine:
-        found = dict(engine.train(start, ragged_tasks()))
+        found = dict(engine.train(start, ragged_tasks(), as_is))
         return [found[place] for place in range(len(found))], engine.evaluate(start)
 
 
@@ -66,8 +66,8 @@ def test_dropout_on_a_gpu_depends_on_the_client_alone() -> None:
     start = FloatWeights(work.model.initial(np.random.default_rng(0)))
     before = torch.cuda.get_rng_state()
     with closing(open_engine("eager", work, Place(device="cuda"))) as engine:
-        forth = dict(engine.train(start, ragged_tasks()))
-        back = dict(engine.train(start, ragged_tasks()[::-1]))
+        forth = dict(engine.train(start, ragged_tasks(), as_is))
+        back = dict(engine.train(start, ragged_tasks()[::-1], as_is))
     assert torch.equal(torch.cuda.get_rng_state(), before)
     for place, result in forth.items():
         np.testing.assert_allclose(result.weights.values, back[5 - place].weights.values, atol=1e-6)

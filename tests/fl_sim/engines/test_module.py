@@ -20,7 +20,7 @@ from fl_sim.setting import make_setting  # noqa: E402
 from fl_sim.task import LocalResult, LocalTask  # noqa: E402
 from fl_sim.trainer import Fp32  # noqa: E402
 from fl_sim.weights import FloatWeights  # noqa: E402
-from tests.fl_sim.engines.toys import CLASSES, dataset_of, fp32, model_of, niti, ragged_tasks, task_of  # noqa: E402
+from tests.fl_sim.engines.toys import CLASSES, as_is, dataset_of, fp32, model_of, niti, ragged_tasks, task_of  # noqa: E402
 
 nn = torch.nn
 DATA = dataset_of(model_of("digits"))
@@ -69,7 +69,7 @@ def start_with(work: Work, seed: int = 0) -> FloatWeights:
 
 def trained(work: Work, start: FloatWeights, tasks: list[LocalTask]) -> dict[int, LocalResult]:
     with closing(open_engine("eager", work)) as engine:
-        return dict(engine.train(start, tasks))
+        return dict(engine.train(start, tasks, as_is))
 
 
 def by_torch(work: Work, start: FloatWeights, task: LocalTask) -> np.ndarray:
@@ -171,7 +171,7 @@ def test_judging_changes_nothing_and_is_without_dropout() -> None:
     start = start_with(work)
     with closing(open_engine("eager", work)) as engine:
         first = engine.evaluate(start)
-        training = engine.train(start, [task_of(1, 20), task_of(2, 20)])
+        training = engine.train(start, [task_of(1, 20), task_of(2, 20)], as_is)
         found = dict([next(training)])
         assert engine.evaluate(start) == first
         found |= dict(training)

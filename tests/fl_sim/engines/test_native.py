@@ -17,7 +17,7 @@ from fl_sim.task import Evaluation, LocalResult, LocalTask
 from fl_sim.trainer import Fp32
 from fl_sim.weights import FloatWeights, IntWeights
 from profiler.native.network import Network
-from tests.fl_sim.engines.toys import TEST_IMAGES, fp32, niti, ragged_tasks, start_of, task_of, work_of
+from tests.fl_sim.engines.toys import TEST_IMAGES, as_is, fp32, niti, ragged_tasks, start_of, task_of, work_of
 
 NAMES = ["digits", "odd", "plain", "dense", "leaf"]
 
@@ -30,7 +30,7 @@ def opened(work: Work, workers: int = 1) -> Iterator[NativeEngine]:
 
 def trained(work: Work, tasks: list[LocalTask], workers: int = 1, seed: int = 0) -> list[LocalResult]:
     with opened(work, workers) as engine:
-        found = dict(engine.train(start_of(work, seed), tasks))
+        found = dict(engine.train(start_of(work, seed), tasks, as_is))
     assert sorted(found) == list(range(len(tasks)))
     return [found[i] for i in range(len(tasks))]
 
@@ -89,11 +89,11 @@ def test_one_engine_for_many_rounds() -> None:
     with opened(work, 2) as engine:
         for seed in (1, 2, 1):
             start = start_of(work, seed)
-            for place, found in engine.train(start, tasks):
+            for place, found in engine.train(start, tasks, as_is):
                 assert same(found, trained(work, [tasks[place]], 1, seed)[0])
-        assert list(engine.train(start_of(work), [])) == []
+        assert list(engine.train(start_of(work), [], as_is)) == []
     with pytest.raises(ValueError, match="the engine is closed; open a new one"):
-        list(engine.train(start_of(work), tasks))
+        list(engine.train(start_of(work), tasks, as_is))
     engine.close()
 
 
@@ -135,8 +135,8 @@ def test_training_that_diverges_names_client_and_round(workers: int) -> None:
     assert isinstance(start, FloatWeights)
     with opened(work, workers) as engine:
         with pytest.raises(ArithmeticError, match=r"client \d, round 2, step 0 of \d+: .* lower learning_rate"):
-            list(engine.train(FloatWeights(start.values * np.float32(1e30)), tasks))
-        again = dict(engine.train(start, tasks))
+            list(engine.train(FloatWeights(start.values * np.float32(1e30)), tasks, as_is))
+        again = dict(engine.train(start, tasks, as_is))
         for i, result in enumerate(trained(work, tasks)):
             assert same(again[i], result), "the threads still work, and nothing of the divergence is left"
 
@@ -154,7 +154,7 @@ def test_who_leaves_early_stops_the_work(monkeypatch: pytest.MonkeyPatch) -> Non
     work = work_of("leaf", fp32(), bias=True)
     tasks = [task_of(0, 1), *(task_of(i, 60, epochs=4000) for i in (1, 2, 3))]
     with opened(work, 4) as engine:  # a thread for each: the short task ends first
-        results = engine.train(start_of(work), tasks)
+        results = engine.train(start_of(work), tasks, as_is)
         place, _ = next(results)
         results.close()
     assert (place, steps[0]) == (0, 1)
@@ -186,7 +186,7 @@ def test_wrong_work() -> None:
         with pytest.raises(ValueError, match=r"evaluation_batch must be at most 2080 for .* in int8 \(got 3000"):
             engine.evaluate(start_of(work))
         with pytest.raises(ValueError, match="start must be IntWeights"):
-            engine.train(start_of(work_of("digits", fp32())), [])
+            engine.train(start_of(work_of("digits", fp32())), [], as_is)
 
 
 def test_no_torch_is_imported() -> None:
@@ -206,7 +206,7 @@ def test_close_to_the_eager_engine(name: str) -> None:
     work = work_of(name, fp32(), bias=True)
     tasks, start = ragged_tasks(), start_of(work)
     with closing(open_engine("eager", work)) as eager:
-        expected = dict(eager.train(start, tasks))
+        expected = dict(eager.train(start, tasks, as_is))
         judged = eager.evaluate(start)
     for i, found in enumerate(trained(work, tasks)):
         off = np.abs(found.weights.values - expected[i].weights.values).max()

@@ -15,6 +15,7 @@ from fl_sim.task import LocalResult, LocalTask  # noqa: E402
 from fl_sim.weights import FloatWeights, IntWeights  # noqa: E402
 from tests.fl_sim.engines.toys import (  # noqa: E402
     MODELS,
+    as_is,
     fp32,
     niti,
     ragged_tasks,
@@ -30,7 +31,7 @@ def trained(name: EngineName, work: Work, tasks: list[LocalTask], width: int = 0
     if width:
         assert isinstance(engine, StackedEngine)
         engine.width = width
-    found = dict(engine.train(start_of(work), tasks))
+    found = dict(engine.train(start_of(work), tasks, as_is))
     engine.close()
     assert sorted(found) == list(range(len(tasks)))
     return [found[place] for place in range(len(tasks))]
@@ -98,16 +99,16 @@ def test_both_judge_alike_and_refuse_alike() -> None:
     assert stacked.evaluate(weights) == eager.evaluate(weights)
     assert stacked.evaluate(weights, 3, 11) == eager.evaluate(weights, 3, 11)
     with pytest.raises(ValueError, match="start must be FloatWeights"):
-        stacked.train(IntWeights(weights.values.astype(np.int8), (0,) * 4), [])
+        stacked.train(IntWeights(weights.values.astype(np.int8), (0,) * 4), [], as_is)
     with pytest.raises(ValueError, match="start must be IntWeights"):
-        StackedEngine(replace(work, trainer=niti()), Place()).train(weights, [])
+        StackedEngine(replace(work, trainer=niti()), Place()).train(weights, [], as_is)
     with pytest.raises(ValueError, match=r"workers must be 1 for the engine stacked \(got 4\)"):
         StackedEngine(work, Place(workers=4))
-    assert list(stacked.train(weights, [])) == []
+    assert list(stacked.train(weights, [], as_is)) == []
     with pytest.raises(ValueError, match="one learning rate"):
         list(
             StackedEngine(replace(work, trainer=fp32("1 0.5@3")), Place()).train(
-                weights, [task_of(1, 3), task_of(2, 3, round_number=3)]
+                weights, [task_of(1, 3), task_of(2, 3, round_number=3)], as_is
             )
         )
 
@@ -125,7 +126,7 @@ def test_threads_are_what_they_were() -> None:
     try:
         torch.set_num_threads(2)
         work = work_of("dense", fp32())
-        for _ in open_engine("stacked", work).train(start_of(work), ragged_tasks()):
+        for _ in open_engine("stacked", work).train(start_of(work), ragged_tasks(), as_is):
             assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(before)

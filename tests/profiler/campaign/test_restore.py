@@ -182,7 +182,7 @@ def test_a_watchdog_that_wakes_while_its_folder_is_removed_leaves_nothing(bench:
     folder = Path(bench.workspace.folder)
     once = bench.phone.path("run/woken")
     bench.phone.program(
-        "rm", f"#!/bin/sh\n/bin/rm \"$@\"\n[ -e {once} ] || {{ : >{once}; mkdir {folder}; : >{folder}/restored; }}\n"
+        "rm", f'#!/bin/sh\n/bin/rm "$@"\n[ -e {once} ] || {{ : >{once}; mkdir {folder}; : >{folder}/restored; }}\n'
     )
     bench.workspace.close()
     assert once.exists()
