@@ -113,7 +113,7 @@ def lean_loop(dataset: Dataset) -> Round:
     return one_round
 
 
-def overhead(dataset: Dataset, repeats: int = 30) -> None:
+def overhead(dataset: Dataset, repeats: int = 300) -> None:
     print(f"\nwithout steps: {COHORT} clients a round, threads 2, median (and least) of {repeats} rounds")
     cases = [(method, CLIENTS, SAMPLES) for method in ("floatfl", "qfedupdate")]
     cases += [("qfedupdate", clients, FEW) for clients in POPULATIONS]
@@ -121,7 +121,7 @@ def overhead(dataset: Dataset, repeats: int = 30) -> None:
         setting = setting_of(dataset, method, clients, samples)
         with closing(Idle(work_of(setting), Place(workers=2))) as engine:
             one = rounds_of(setting, engine)
-            times_ms = [timed_s(one) * 1e3 for _ in range(repeats)][3:]
+            times_ms = [timed_s(one) * 1e3 for _ in range(repeats)][10:]
         median_ms = statistics.median(times_ms)
         who = f"{method:11}{clients:>10,} clients of {samples:3} images"
         print(f"  {who}{median_ms:9.2f} ms ({min(times_ms):.2f}){median_ms / COHORT:9.3f} ms a client-round")
