@@ -5,16 +5,19 @@ other instruction is refused. Arrays are views of the file.
 """
 
 import math
-import struct
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
+from traces.tape import Tape
+
 Value = bytes | int | list["Value"] | NDArray[np.uint8] | None
 
 _MOST_MEMO = 1 << 20
 _MOST_DIMENSIONS = 4
+_MOST_MARKS = 8
+_MOST_NAME_BYTES = 200
 
 
 @dataclass(frozen=True)
@@ -43,57 +46,11 @@ _NAMES = {name.text: name for name in (_RECONSTRUCT, _NDARRAY, _DTYPE)}
 
 
 @dataclass
-class _Tape:
-    raw: memoryview
-    place: int = 0
-    stack: list[object] = field(default_factory=list)
-    marks: list[int] = field(default_factory=list)
+class _Tape(Tape):
     memo: dict[int, object] = field(default_factory=dict)
 
-    def take(self, count: int) -> memoryview:
-        if not 0 <= count <= len(self.raw) - self.place:
-            message = f"{count:,} bytes are announced at byte {self.place:,} of {len(self.raw):,}"
-            raise ValueError(message)
-        self.place += count
-        return self.raw[self.place - count : self.place]
-
-    def line(self) -> bytes:
-        piece = bytes(self.raw[self.place : self.place + 200])
-        end = piece.find(b"\n")
-        if end < 0:
-            message = f"no name at byte {self.place:,}"
-            raise ValueError(message)
-        self.place += end + 1
-        return piece[:end]
-
-    def number(self, form: str) -> int:
-        value: int = struct.unpack(form, self.take(struct.calcsize(form)))[0]
-        return value
-
-    def pop(self, count: int) -> list[object]:
-        # Nothing below the last mark may be taken.
-        lowest = self.marks[-1] if self.marks else 0
-        if len(self.stack) - lowest < count:
-            message = f"too few values at byte {self.place:,}"
-            raise ValueError(message)
-        taken = self.stack[len(self.stack) - count :]
-        del self.stack[len(self.stack) - count :]
-        return taken
-
-    def since_mark(self) -> list[object]:
-        if not self.marks:
-            message = f"no mark at byte {self.place:,}"
-            raise ValueError(message)
-        begin = self.marks.pop()
-        taken = self.stack[begin:]
-        del self.stack[begin:]
-        return taken
-
-    def last(self) -> object:
-        if len(self.stack) <= (self.marks[-1] if self.marks else 0):
-            message = f"no value at byte {self.place:,}"
-            raise ValueError(message)
-        return self.stack[-1]
+    def text(self, count: int) -> memoryview:
+        return memoryview(self.take(count, len(self.raw)))
 
 
 def read_pickled(raw: bytes) -> dict[bytes, Value]:
@@ -102,9 +59,9 @@ def read_pickled(raw: bytes) -> dict[bytes, Value]:
     Raises ValueError for anything else: other instructions, other names than the three of a numpy array, damage.
     """
     tape = _Tape(memoryview(raw))
-    while (code := bytes(tape.take(1))) != b".":
+    while (code := bytes(tape.take(1, 1))) != b".":
         _step(tape, code)
-    if len(tape.stack) != 1 or tape.marks or tape.place != len(raw):
+    if not tape.is_read():
         message = f"its end at byte {tape.place:,} of {len(raw):,} is not one value"
         raise ValueError(message)
     found = tape.stack[0]
@@ -117,11 +74,11 @@ def read_pickled(raw: bytes) -> dict[bytes, Value]:
 def _step(tape: _Tape, code: bytes) -> None:
     match code:
         case b"\x80":
-            if (version := tape.number("<B")) != 2:
+            if (version := tape.number(1)) != 2:
                 message = f"pickle protocol {version}; the official files have 2"
                 raise ValueError(message)
         case b"(":
-            tape.marks.append(len(tape.stack))
+            tape.mark(_MOST_MARKS)
         case b"}":
             tape.stack.append({})
         case b"]":
@@ -131,23 +88,23 @@ def _step(tape: _Tape, code: bytes) -> None:
         case b"\x88" | b"\x89":
             tape.stack.append(code == b"\x88")
         case b"K":
-            tape.stack.append(tape.number("<B"))
+            tape.stack.append(tape.number(1))
         case b"M":
-            tape.stack.append(tape.number("<H"))
+            tape.stack.append(tape.number(2))
         case b"J":
-            tape.stack.append(tape.number("<i"))
+            tape.stack.append(tape.number(4, signed=True))
         case b"U":
-            tape.stack.append(tape.take(tape.number("<B")))
+            tape.stack.append(tape.text(tape.number(1)))
         case b"T":
-            tape.stack.append(tape.take(tape.number("<i")))
+            tape.stack.append(tape.text(tape.number(4, signed=True)))
         case b"q" | b"r":
-            key = tape.number("<B" if code == b"q" else "<I")
+            key = tape.number(1 if code == b"q" else 4)
             if len(tape.memo) >= _MOST_MEMO:
                 message = f"more than {_MOST_MEMO:,} values are kept"
                 raise ValueError(message)
             tape.memo[key] = tape.last()
         case b"h" | b"j":
-            key = tape.number("<B" if code == b"h" else "<I")
+            key = tape.number(1 if code == b"h" else 4)
             if key not in tape.memo:
                 message = f"value {key} is used at byte {tape.place:,} and was never kept"
                 raise ValueError(message)
@@ -161,7 +118,7 @@ def _step(tape: _Tape, code: bytes) -> None:
         case b"a" | b"s":
             _extend(tape, tape.pop(1 if code == b"a" else 2))
         case b"c":
-            text = tape.line() + b" " + tape.line()
+            text = tape.line(_MOST_NAME_BYTES) + b" " + tape.line(_MOST_NAME_BYTES)
             if text not in _NAMES:
                 message = f"names {ascii(text.decode('latin-1'))[:80]}, which is none of CIFAR's; nothing was run"
                 raise ValueError(message)

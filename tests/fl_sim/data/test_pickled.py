@@ -79,16 +79,16 @@ def test_a_foreign_name_is_printed_harmlessly() -> None:
 @pytest.mark.parametrize(
     ("raw", "words"),
     [
-        (b"", "1 bytes are announced"),
-        (b"}", "1 bytes are announced"),
+        (b"", "announces 1 bytes"),
+        (b"}", "announces 1 bytes"),
         (b".", "is not one value"),
         (b"}}.", "is not one value"),
         (b"}.x", "is not one value"),
         (b"(}.", "is not one value"),
         (b"K\x01.", "holds a int"),
         (b"].", "holds a list"),
-        (b"}U\x01aT\xff\xff\xff\x7fs.", "announced"),
-        (b"}U\x01aT\xff\xff\xff\xffs.", "announced"),
+        (b"}U\x01aT\xff\xff\xff\x7fs.", "announces"),
+        (b"}U\x01aT\xff\xff\xff\xffs.", "announces"),
         (b"}h\x05.", "never kept"),
         (b"q\x01.", "no value"),
         (b"(q\x01.", "no value"),
@@ -105,7 +105,7 @@ def test_a_foreign_name_is_printed_harmlessly() -> None:
         (b"}U\x01a)s.", "instruction 29"),
         (b"}U\x01acnumpy\nndarray\ns.", "holds a Name"),
         (b"}U\x01a\x88s.", "holds a bool"),
-        (b"c" + b"x" * 300, "no name"),
+        (b"c" + b"x" * 300, "no end of line"),
     ],
 )
 def test_damage_is_named(raw: bytes, words: str) -> None:
