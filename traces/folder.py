@@ -17,7 +17,7 @@ from traces.fleet import Fleet
 from traces.hardware import Hardware
 from traces.parquet import Columns, Kind, read_columns, write_columns
 from traces.rates import Network, RateSeries
-from traces.report import clean
+from traces.report import Report, clean, from_json, to_json
 from traces.source_file import parse_json, read_source, sum_of_file
 
 VERSION = 1
@@ -57,9 +57,10 @@ def is_fleet_folder(path: Path) -> bool:
     return (path / MANIFEST).is_file()
 
 
-def write_fleet(fleet: Fleet, folder: Path) -> None:
+def write_fleet(fleet: Fleet, folder: Path, report: Report | None = None) -> None:
     """Write a fleet, so that a reader finds all of it or nothing; one of ours that is there already is replaced.
 
+    ``report``: what became of what it was made from, which ``read_fleet`` gives back.
     Raises ValueError if something else lies there, or pyarrow is missing, and OSError.
     """
     if (folder.exists() or folder.is_symlink()) and not _may_replace(folder):
@@ -71,7 +72,7 @@ def write_fleet(fleet: Fleet, folder: Path) -> None:
     aside = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     try:
         os.chmod(aside, 0o755)
-        _write_into(aside, fleet)
+        _write_into(aside, fleet, report or Report(fleet.phones))
         if folder.exists():
             old = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
             try:
@@ -90,11 +91,11 @@ def write_fleet(fleet: Fleet, folder: Path) -> None:
         raise
 
 
-def read_fleet(folder: Path) -> tuple[Fleet, tuple[tuple[str, str, int], ...]]:
-    """Return a fleet that ``write_fleet`` wrote, equal to the last bit, and name, SHA-256 and bytes of its files.
+def read_fleet(folder: Path) -> tuple[Fleet, Report, tuple[tuple[str, str, int], ...]]:
+    """Return a fleet that ``write_fleet`` wrote, equal to the last bit; its report; its files.
 
-    Raises ValueError for another version, a file that is missing, damaged or not the one that was written, and what is
-    no fleet; and OSError.
+    Files are name, SHA-256 and bytes. Raises ValueError for another version, a file that is missing, damaged or not the
+    one that was written, and what is no fleet; and OSError.
     """
     source = read_source(folder / MANIFEST, _MOST_MANIFEST_BYTES)
     where = clean(folder / MANIFEST, 300)
@@ -125,7 +126,9 @@ def read_fleet(folder: Path) -> tuple[Fleet, tuple[tuple[str, str, int], ...]]:
             raise ValueError(message)
         tables[name] = read_columns(path, _TABLES[name], _MOST_ROWS)
     try:
-        return _fleet(manifest, tables), tuple(files)
+        fleet = _fleet(manifest, tables)
+        report = from_json(manifest["reading"]) if "reading" in manifest else Report(fleet.phones)
+        return fleet, report, tuple(files)
     except (KeyError, ValueError) as error:
         reason = f"lacks {error}.parquet" if isinstance(error, KeyError) else str(error)
         message = f"{clean(folder, 300)}: is no fleet: {clean(reason, 300)}"
@@ -146,7 +149,7 @@ def _may_replace(folder: Path) -> bool:
     return True
 
 
-def _write_into(folder: Path, fleet: Fleet) -> None:
+def _write_into(folder: Path, fleet: Fleet, report: Report) -> None:
     tables = _tables(fleet)
     for name, columns in tables.items():
         write_columns(folder / f"{name}.parquet", columns)
@@ -157,6 +160,7 @@ def _write_into(folder: Path, fleet: Fleet) -> None:
         "source": fleet.source,
         "phones": fleet.phones,
         "network": fleet.network.kind,
+        "reading": to_json(report),
         "files": {f"{name}.parquet": sum_of_file(folder / f"{name}.parquet")[1] for name in tables},
     }
     with (folder / MANIFEST).open("w", encoding="utf-8") as stream:

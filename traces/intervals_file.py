@@ -39,6 +39,7 @@ _MOST_ROWS = 20_000_000
 _MOST_PHONES = 2_000_000
 _MOST_TEXT_CHARACTERS = 200
 _MOST_PERIOD_S = 3_660 * DAY_S
+_SLOW_BIT_PER_S = 10_000.0  # slower than the slowest mobile network: most likely a slip of units
 # Beyond them is a slip of units or of the keyboard, and a clock that runs for ages: slower than any modem, say.
 _BOUNDS = {
     "period_s": (SHORTEST_S, _MOST_PERIOD_S),
@@ -284,5 +285,7 @@ def _network(phones: dict[str, _Phone], where: str, tally: Tally) -> tuple[Netwo
     unsaid = sum(down is None for down, _ in pairs)
     tally.flag(f"phones without rates, given {PAPER_BIT_PER_S / 1e6:g} Mbit/s", count=unsaid)
     told = [(down or PAPER_BIT_PER_S, up or PAPER_BIT_PER_S) for down, up in pairs]
+    slow = sum(min(rates) < _SLOW_BIT_PER_S for rates in told)
+    tally.flag("phones with less than 10 kbit/s: rates are in bit/s, not in Mbit/s", count=slow)
     rates, which = np.unique(np.array(told, dtype=np.float64), axis=0, return_inverse=True)
     return constant_network(rates[:, 0], rates[:, 1]), which.astype(np.int32).reshape(-1)

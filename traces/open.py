@@ -36,6 +36,11 @@ from traces.report import Report, clean, joined
 from traces.sample import sample
 from traces.source_file import SourceFile, read_source, sum_of_file
 
+# Options that concern one kind of traces, and which.
+_RAW = "FLASH's state traces"
+OF_ONE_KIND = {"rule": _RAW, "zone": _RAW, "unknown": "FLASH's half hours", "long_slots": "FedScale's availability"}
+_OF_STATES, _OF_HALF_HOURS, _OF_FEDSCALE = ("rule", "zone"), ("unknown",), ("long_slots",)
+
 # Phones of a fleet that is made, where nobody says how many.
 SYNTHETIC_PHONES = 10_000
 _HEAD_BYTES = 1 << 16
@@ -46,7 +51,7 @@ _FOR_TIERS_AND_SPEEDS, _FOR_SAMPLE, _FOR_NETWORK = 1, 2, 3
 
 @dataclass(frozen=True)
 class FleetOptions:
-    """How a fleet is opened. What does not concern its kind is of no effect.
+    """How a fleet is opened. What does not concern its kind is of no effect; ``OpenedFleet.heeded`` says what does.
 
     ``phones``: that many, drawn at random (see ``sample``), or made; all there are, if None. ``seed``: of all draws.
     FLASH: ``rule`` and ``zone`` of state traces, ``unknown`` half hours. FedScale: ``long_slots``, those over a day.
@@ -79,11 +84,15 @@ class FleetOptions:
 
 @dataclass(frozen=True, eq=False)
 class OpenedFleet:
-    """A fleet, what became of what its files held, and name, SHA-256 and bytes of each file that was read."""
+    """A fleet, what became of what its files held, and name, SHA-256 and bytes of each file that was read.
+
+    ``heeded`` are those of the options in ``OF_ONE_KIND`` that this kind of fleet is read by.
+    """
 
     fleet: Fleet
     report: Report = field(repr=False)
     files: Files
+    heeded: tuple[str, ...] = ()
 
 
 def open_fleet(text: str, *, options: FleetOptions | None = None) -> OpenedFleet:
@@ -139,26 +148,28 @@ def _found(path: Path, options: FleetOptions) -> OpenedFleet:
     if kind == ".npz" or b'"messages"' in head:
         fleet, report, files = open_flash_file(file, flash)
         without = Report(0, flags=((WITHOUT_RATES, fleet.phones),))
-        return OpenedFleet(fleet, joined(report.kept, [report, without]), files)
+        heeded = _OF_HALF_HOURS if kind == ".npz" else _OF_STATES
+        return OpenedFleet(fleet, joined(report.kept, [report, without]), files, heeded)
     if b'"down_u"' in head:
         message = f"{clean(path, 300)}: holds network speeds and no phones; name it with --network"
         raise ValueError(message)
     if kind in {".json", ".pkl", ".pickle", ""}:
-        return OpenedFleet(*open_fedscale((replace(file, name=path.name),), options.long_slots, path.stem))
+        named = replace(file, name=path.name)
+        return OpenedFleet(*open_fedscale((named,), options.long_slots, path.stem), _OF_FEDSCALE)
     message = f"{clean(path, 300)}: is of no known kind; {_KNOWN}"
     raise ValueError(message)
 
 
 def _folder(path: Path, options: FleetOptions) -> OpenedFleet:
     if is_fleet_folder(path):
-        fleet, files = read_fleet(path)
-        return OpenedFleet(fleet, Report(fleet.phones), files)
+        return OpenedFleet(*read_fleet(path))
     if is_flash_folder(path):
         flash = FlashOptions(options.rule, options.zone, options.unknown)
-        return OpenedFleet(*open_flash_folder(path, flash, _random(options, _FOR_TIERS_AND_SPEEDS)))
+        heeded = _OF_STATES if (path / STATES).is_file() else _OF_HALF_HOURS
+        return OpenedFleet(*open_flash_folder(path, flash, _random(options, _FOR_TIERS_AND_SPEEDS)), heeded)
     fedscale = fedscale_files(path)
     if fedscale:
-        return OpenedFleet(*open_fedscale(fedscale, options.long_slots, path.resolve().name))
+        return OpenedFleet(*open_fedscale(fedscale, options.long_slots, path.resolve().name), _OF_FEDSCALE)
     message = f"{clean(path, 300)}: holds no fleet; {_KNOWN}"
     raise ValueError(message)
 
@@ -182,14 +193,14 @@ def _with_network(opened: OpenedFleet, options: FleetOptions) -> OpenedFleet:
         _check_speeds(speeds, text)
         fleet, report = with_speeds(fleet, speeds, _random(options, _FOR_NETWORK))
         joint = joined(opened.report.kept, [opened.report, report])
-        return OpenedFleet(fleet, joint, (*opened.files, speeds.known_by))
+        return replace(opened, fleet=fleet, report=joint, files=(*opened.files, speeds.known_by))
     else:
         rate = _rate(text)
         network, report, file = constant_network(rate, rate), Report(0), None
         source = f"{fleet.source}; network {format_rate(rate)}, constant"
     fleet = replace(fleet, network=network, network_of=np.zeros(fleet.phones, np.int32), source=source)
     files = opened.files if file is None else (*opened.files, file)
-    return OpenedFleet(fleet, joined(opened.report.kept, [opened.report, report]), files)
+    return replace(opened, fleet=fleet, report=joined(opened.report.kept, [opened.report, report]), files=files)
 
 
 def _check_speeds(speeds: SourceFile, text: str) -> None:

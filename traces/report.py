@@ -4,8 +4,10 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 _EXAMPLES = 5
+_MOST_REASONS, _MOST_REASON_CHARACTERS = 100, 300
 _EXAMPLE_CHARACTERS = 160
 
 
@@ -34,6 +36,42 @@ class Report:
     repaired: tuple[tuple[str, int], ...] = ()
     examples: tuple[str, ...] = ()
     flags: tuple[tuple[str, int], ...] = ()
+
+
+_COUNTS = ("dropped", "repaired", "flags")
+
+
+def to_json(report: Report) -> dict[str, Any]:
+    """Return a report as what JSON can hold; ``from_json`` reads it."""
+    counts = {kind: [[reason, count] for reason, count in getattr(report, kind)] for kind in _COUNTS}
+    return {"kept": report.kept, **counts, "examples": list(report.examples)}
+
+
+def from_json(data: Any) -> Report:
+    """Return the report that ``to_json`` made. Raises ValueError if it is none; its texts may be anybody's."""
+    if not isinstance(data, dict):
+        message = "the report of the reading must be an object of kept, dropped, repaired, flags and examples"
+        raise ValueError(message)
+    kept, examples = data.get("kept"), data.get("examples", [])
+    if type(kept) is not int or kept < 0:
+        message = f"kept of the report must be a number of phones (got {clean(kept, 40)})"
+        raise ValueError(message)
+    if not isinstance(examples, list) or not all(isinstance(line, str) for line in examples):
+        message = "examples of the report must be lines of text"
+        raise ValueError(message)
+    found = {kind: _counts(kind, data.get(kind, [])) for kind in _COUNTS}
+    return Report(kept, **found, examples=tuple(clean(line, _EXAMPLE_CHARACTERS) for line in examples[:_EXAMPLES]))
+
+
+def _counts(kind: str, pairs: Any) -> tuple[tuple[str, int], ...]:
+    if not isinstance(pairs, list) or len(pairs) > _MOST_REASONS:
+        message = f"{kind} of the report must be at most {_MOST_REASONS} reasons with their counts"
+        raise ValueError(message)
+    for pair in pairs:
+        if not (isinstance(pair, list) and len(pair) == 2 and isinstance(pair[0], str) and type(pair[1]) is int):
+            message = f"{kind} of the report must be reasons with their counts (got {clean(pair, 80)})"
+            raise ValueError(message)
+    return tuple((clean(reason, _MOST_REASON_CHARACTERS), count) for reason, count in pairs)
 
 
 class Tally:

@@ -28,7 +28,7 @@ def convert(fleet: str, out: Path, **options: Any) -> None:
     from traces.folder import write_fleet
 
     found = opened(fleet, options)
-    write_fleet(found.fleet, out)
+    write_fleet(found.fleet, out, found.report)
     for what, counts in (
         ("dropped", found.report.dropped),
         ("put right", found.report.repaired),

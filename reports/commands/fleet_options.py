@@ -1,9 +1,12 @@
 """Options that the sub-commands of ``fedjoule fleet`` share: what is read of traces, and how phones are drawn."""
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
+
+from reports.commands.options import warn
 
 if TYPE_CHECKING:
     from traces.open import OpenedFleet
@@ -62,15 +65,24 @@ def told(options: dict[str, Any]) -> dict[str, Any]:
 
     Most fleets have no use for these, and a fleet's source says by which rule it was read.
     """
-    source_of = click.get_current_context().get_parameter_source
-    return {
-        name: value for name, value in options.items()
-        if value is not None and (name not in _OF_ONE_READER or source_of(name) is not ParameterSource.DEFAULT)
-    }  # fmt: skip
+    unsaid = {*_OF_ONE_READER} - {*_given(_OF_ONE_READER)}
+    return {name: value for name, value in options.items() if value is not None and name not in unsaid}
 
 
 def opened(text: str, options: dict[str, Any]) -> "OpenedFleet":
-    """Return the fleet that ``text`` names, read with the options that ``fleet_options`` adds."""
-    from traces.open import FleetOptions, open_fleet
+    """Return the fleet that ``text`` names, read with the options that ``fleet_options`` adds.
 
-    return open_fleet(text, options=FleetOptions(seed=options["seed"], **{name: options[name] for name in _READING}))
+    Warns of an option that was given and that this kind of fleet has no use for.
+    """
+    from traces.open import OF_ONE_KIND, FleetOptions, open_fleet
+
+    found = open_fleet(text, options=FleetOptions(seed=options["seed"], **{name: options[name] for name in _READING}))
+    idle = [name for name in _given(OF_ONE_KIND) if name not in found.heeded]
+    warn([f"--{name.replace('_', '-')} has no effect on this fleet: it is for {OF_ONE_KIND[name]}" for name in idle])
+    return found
+
+
+def _given(names: Iterable[str]) -> list[str]:
+    """Return those of the options that the command line has."""
+    source_of = click.get_current_context().get_parameter_source
+    return [name for name in names if source_of(name) is not ParameterSource.DEFAULT]

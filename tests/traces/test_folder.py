@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow
@@ -19,6 +20,7 @@ from traces.fleet import Fleet, uniform_fleet
 from traces.folder import is_fleet_folder, read_fleet, write_fleet
 from traces.hardware import Hardware
 from traces.rates import Network, RateSeries, series_network
+from traces.report import Report
 
 
 def small() -> Fleet:
@@ -65,13 +67,14 @@ def same(one: object, other: object) -> None:
 def test_a_fleet_comes_back_to_the_last_bit(make: Callable[[], Fleet], tmp_path: Path) -> None:
     fleet, folder = make(), tmp_path / "deep" / "fleet"
     write_fleet(fleet, folder)
-    found, files = read_fleet(folder)
+    found, report, files = read_fleet(folder)
     same(found, fleet)
+    assert report == Report(fleet.phones)
     assert {name for name, _, _ in files} == set(os.listdir(folder))
     assert all(len(digits) == 64 and size > 0 for _, digits, size in files)
     assert os.listdir(folder.parent) == ["fleet"]
     write_fleet(make(), folder)
-    assert read_fleet(folder)[1] == files, "the same fleet makes the same files"
+    assert read_fleet(folder)[2] == files, "the same fleet makes the same files"
 
 
 def test_a_fleet_is_replaced_and_nothing_else_is(tmp_path: Path) -> None:
@@ -257,12 +260,44 @@ def test_what_is_no_fleet_is_refused(what: str, tmp_path: Path) -> None:
     assert str(folder) in str(caught.value)
 
 
+def test_what_became_of_the_traces_comes_back(tmp_path: Path) -> None:
+    said = Report(2, (("devices never ready", 7),), (("events in another order", 3),), ("such as this",), (("odd", 1),))
+    write_fleet(small(), tmp_path / "fleet", said)
+    assert read_fleet(tmp_path / "fleet")[1] == said
+
+
+WRONG_REPORTS: list[Any] = [
+    [], {}, {"kept": -1}, {"kept": True}, {"kept": 1, "dropped": {}}, {"kept": 1, "flags": [["odd"]]},
+    {"kept": 1, "flags": [["odd", 1.5]]}, {"kept": 1, "repaired": [[2, 2]]}, {"kept": 1, "examples": [3]},
+    {"kept": 1, "dropped": [["a", 1]] * 101},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("reading", WRONG_REPORTS)
+def test_what_is_no_report_is_refused(reading: Any, tmp_path: Path) -> None:
+    folder = tmp_path / "fleet"
+    write_fleet(small(), folder)
+    change(folder, reading=reading)
+    with pytest.raises(ValueError, match=r"is no fleet: .*report"):
+        read_fleet(folder)
+
+
+def test_texts_of_a_report_reach_no_terminal_as_they_are(tmp_path: Path) -> None:
+    folder = tmp_path / "fleet"
+    write_fleet(small(), folder)
+    change(folder, reading={"kept": 1, "dropped": [["x\x1b[2J" + "y" * 999, 1]], "examples": ["\x07"]})
+    _, report, _ = read_fleet(folder)
+    assert len(report.dropped[0][0]) == 300
+    assert report.dropped[0][0].startswith("x?[2J")
+    assert report.examples == ("?",)
+
+
 def test_names_in_the_manifest_lead_nowhere(tmp_path: Path) -> None:
     folder = tmp_path / "fleet"
     write_fleet(small(), folder)
     files = json.loads((folder / "fleet.json").read_text("utf-8"))["files"]
     change(folder, files={**files, "../../etc/passwd": "0" * 64, "/etc/passwd": "0" * 64})
-    _, read = read_fleet(folder)
+    _, _, read = read_fleet(folder)
     assert {name for name, _, _ in read} == {*files, "fleet.json"}
 
 
@@ -271,7 +306,7 @@ def test_names_of_phones_reach_no_terminal_as_they_are(tmp_path: Path) -> None:
     write_fleet(small(), folder)
     put(folder, "hardware.parquet", table(folder, "hardware.parquet", model=["a\x1b[2J", "b"]))
     change(folder, name="c\x07")
-    found, _ = read_fleet(folder)
+    found, _, _ = read_fleet(folder)
     assert found.hardware.models == ("a?[2J", "b")
     assert found.name == "c?"
 

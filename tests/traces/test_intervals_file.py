@@ -72,6 +72,14 @@ def test_all_columns(file: Path) -> None:
     assert not report.flags
 
 
+@pytest.mark.parametrize(("down", "up", "count"), [(10, 10, 1), (1e7, 10, 1), (1e4, 1e4, 0), (1e7, 5e6, 0)])
+def test_rates_that_are_most_likely_in_another_unit_are_flagged(file: Path, down: float, up: float, count: int) -> None:
+    file.write_text(f"phone,start_s,end_s,period_s,download_bit_per_s,upload_bit_per_s\na,0,9,10,{down},{up}\n")
+    fleet, report = read_intervals(file)
+    assert fleet.network.download_bit_per_s.tolist() == [down]
+    assert report.flags == ((("phones with less than 10 kbit/s: rates are in bit/s, not in Mbit/s", 1),) * count)
+
+
 def test_parquet_says_the_same(tmp_path: Path, file: Path) -> None:
     columns = {"phone": [7, 7, 8], "start_s": [0.0, 50, None], "end_s": [10, 60, None], "tier": ["low", None, ""]}
     path = tmp_path / "x.parquet"

@@ -2,6 +2,8 @@
 
 import hashlib
 import http.server
+import json
+import re
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -74,13 +76,40 @@ def test_a_converted_fleet_is_the_same_fleet(own: Path, tmp_path: Path) -> None:
     out = tmp_path / "fleets" / "mine"
     done = CliRunner().invoke(fleet, ["convert", str(own), "--out", str(out)], catch_exceptions=False)
     assert done.stdout == f"wrote 2 phones to {out}; give it as --fleet\n"
-    written, _ = read_fleet(out)
+    written, _, _ = read_fleet(out)
     assert written.phones == 2
     assert written.availability is not None
     assert written.availability.end_s.tolist() == [3600.0, 14400.0, 43200.0]
     again = CliRunner().invoke(fleet, ["describe", str(out)], catch_exceptions=False)
     first = CliRunner().invoke(fleet, ["describe", str(own)], catch_exceptions=False)
     assert again.output.split("command:")[0] == first.output.split("command:")[0]
+
+
+def test_what_became_of_the_traces_stays_with_the_fleet(own: Path, tmp_path: Path) -> None:
+    own.write_text("phone,start_s,end_s\na,0,3600\nb,,\n")
+    out = tmp_path / "mine"
+    CliRunner().invoke(fleet, ["convert", str(own), "--out", str(out)], catch_exceptions=False)
+    again = CliRunner().invoke(fleet, ["describe", str(out)], catch_exceptions=False).output
+    assert re.search(r"left, but odd +phones that are never ready +1\n", again)
+
+
+def test_an_option_without_effect_is_said(own: Path, tmp_path: Path) -> None:
+    usual = ["describe", str(own)]
+    given = ["--zone", "UTC", "--long-slots", "ready"]
+    done = CliRunner().invoke(fleet, [*usual, *given], catch_exceptions=False)
+    assert done.stderr.splitlines() == [
+        "warning: --zone has no effect on this fleet: it is for FLASH's state traces",
+        "warning: --long-slots has no effect on this fleet: it is for FedScale's availability",
+    ]
+    assert CliRunner().invoke(fleet, usual, catch_exceptions=False).stderr == ""
+    raw = tmp_path / "state_traces.json"
+    lines = ["2020-01-01 00:00:00\twifi", "2020-01-01 00:00:00\tbattery_charged_on", "2020-01-01 01:00:00\tscreen_lock"]
+    lines += ["2020-01-01 02:00:00\tscreen_unlock", "2020-01-02 00:00:00\t2g"]
+    raw.write_text(json.dumps({"1": {"guid": "1", "model": "m", "messages": "\n".join(lines)}}))
+    for path in (raw, tmp_path):
+        words = ["describe", str(path), "--rule", "locked", "--unknown", "present"]
+        done = CliRunner().invoke(fleet, words, catch_exceptions=False)
+        assert done.stderr == "warning: --unknown has no effect on this fleet: it is for FLASH's half hours\n"
 
 
 def test_drawn_phones_are_as_many_as_asked_for(own: Path, tmp_path: Path) -> None:
