@@ -1,6 +1,8 @@
 """A crew: threads that do jobs, each at a bench of its own."""
 
 import atexit
+import bisect
+import itertools
 import math
 import threading
 import time
@@ -37,37 +39,43 @@ class Job(Protocol[Worker, Made]):
 
 
 class Call(Generic[BenchKind, Result]):
-    """Places 0 to ``count`` - 1 of a job: threads help themselves.
+    """The places of a job, each of a size: threads help themselves.
 
     Places that take long are taken one by one, others by some at a time, fewer towards the end. What nobody has begun
-    is left out once the call is over; ``end`` is then called once. ``place_s`` is what a place took in the last call
-    like this one, in seconds of a core, or 0 if there was none; ``cpu_s`` is what this call took so far.
+    is left out once the call is over; ``end`` is then called once. ``unit_s`` is what a unit of size took in the last
+    call like this one, in seconds of a core, or 0 if there was none; in the end it is what it took in this one.
     """
 
     def __init__(
-        self, job: Job[BenchKind, Result], count: int, workers: int, place_s: float, end: Callable[[], None]
+        self, job: Job[BenchKind, Result], sizes: Sequence[int], workers: int, unit_s: float, end: Callable[[], None]
     ) -> None:
-        self._job, self._count, self._end = job, count, end
-        self.workers = min(count, workers, math.ceil(count * place_s / _LITTLE_S) or workers)
-        self._together = _together(place_s)
+        self._job, self._count, self._end = job, len(sizes), end
+        self._before = [0, *itertools.accumulate(sizes)]  # all sizes before each place
+        self.workers = min(len(sizes), workers, math.ceil(self._before[-1] * unit_s / _LITTLE_S) or workers)
+        self._expected_s, self._cpu_s = unit_s, 0.0
         self._lock, self._over = threading.Lock(), False
-        self._begun, self.cpu_s = 0, 0.0
+        self._begun = 0
         self._done: deque[tuple[int, Result | BaseException]] = deque()
         self._awaited = 0  # results that wake whoever takes them; 0 where nobody waits
         self._woken: SimpleQueue[None] = SimpleQueue()
 
     def work(self, bench: BenchKind) -> None:
         """Do some places after the others, until none is left."""
-        together = self._together
-        while places := self._begin(together):
+        unit_s = self._expected_s
+        while places := self._begin(unit_s):
             begun_s, made = time.thread_time(), list[tuple[int, Result | BaseException]]()
             try:
                 made.extend(zip(places, self._job(bench, places), strict=True))
             except BaseException as error:
                 made = [(places[0], error)]
             taken_s = time.thread_time() - begun_s
-            together = _together(taken_s / len(places))
+            unit_s = taken_s / (self._before[places.stop] - self._before[places.start])
             self._hand_in(made, taken_s)
+
+    @property
+    def unit_s(self) -> float:
+        """What a unit of size took, in seconds of a core; once all is done."""
+        return self._cpu_s / self._before[-1] if self._count else 0.0
 
     def results(self) -> Iterator[tuple[int, Result]]:
         """Give (place, result) as they are done."""
@@ -88,16 +96,19 @@ class Call(Generic[BenchKind, Result]):
         if error is not None:
             self._hand_in([(-1, error)], 0.0)
 
-    def _begin(self, together: int) -> range:
+    def _begin(self, unit_s: float) -> range:
         with self._lock:
-            left = 0 if self._over else self._count - self._begun
             first = self._begun
-            self._begun += min(together, -(-left // self.workers))
+            left = 0 if self._over else self._count - first
+            if left:
+                most = self._before[first] + (_LITTLE_S / unit_s if unit_s > 0 else 0)
+                together = bisect.bisect_right(self._before, most) - 1 - first
+                self._begun += max(1, min(together, -(-left // self.workers)))
             return range(first, self._begun)
 
     def _hand_in(self, results: Sequence[tuple[int, Result | BaseException]], taken_s: float) -> None:
         with self._lock:
-            self.cpu_s += taken_s
+            self._cpu_s += taken_s
             self._done.extend(results)
             failed = isinstance(results[0][1], BaseException)
             wakes = self._awaited > 0 and (failed or len(self._done) >= self._awaited)
@@ -132,28 +143,28 @@ class Crew(Generic[BenchKind]):
         self._waiting: SimpleQueue[Callable[[BenchKind], None] | None] = SimpleQueue()
         self._threads: list[threading.Thread] = []
         self._calls: list[Call[BenchKind, Any]] = []
-        self._place_s: dict[str, float] = {}
+        self._unit_s: dict[str, float] = {}
         self._closed = False
 
     def do(
-        self, kind: str, job: Job[BenchKind, Result], count: int, end: Callable[[], None]
+        self, kind: str, job: Job[BenchKind, Result], sizes: Sequence[int], end: Callable[[], None]
     ) -> Generator[tuple[int, Result]]:
-        """Give (place, result) for the places 0 to ``count`` - 1 as they are done.
+        """Give (place, result) for places of these sizes, each 1 or more, as they are done.
 
-        Calls of one ``kind`` are expected to take what the last one took: few threads are woken for little work. Raises
-        what a job raises. ``end`` is called when no more results are wanted: all are done, one has failed, or whoever
-        took them has left; jobs at work then should end soon.
+        Calls of one ``kind`` are expected to take what the last one took for their sizes, such as numbers of images:
+        few threads are woken for little work. Raises what a job raises. ``end`` is called when no more results are
+        wanted: all are done, one has failed, or whoever took them has left; jobs at work then should end soon.
         """
         if self._closed:
             raise _closed()
         self._begin()
-        call = Call(job, count, self.workers, self._place_s.get(kind, 0.0), end)
+        call = Call(job, sizes, self.workers, self._unit_s.get(kind, 0.0), end)
         self._calls.append(call)
         try:
             for _ in range(call.workers):
                 self._waiting.put(call.work)
             yield from call.results()
-            self._place_s[kind] = call.cpu_s / max(count, 1)
+            self._unit_s[kind] = call.unit_s
         finally:
             call.close()
             self._calls.remove(call)
@@ -171,6 +182,7 @@ class Crew(Generic[BenchKind]):
         try:
             while (work := self._waiting.get()) is not None:
                 work(bench)
+                del work  # it holds what the call was about, and the next may be long in coming
         finally:
             bench.close()
 
@@ -185,11 +197,6 @@ class Crew(Generic[BenchKind]):
             thread.join()
         self._threads.clear()
         atexit.unregister(self.close)
-
-
-def _together(place_s: float) -> int:
-    """Return how many places that take ``place_s`` are done in one go; one if that is not known."""
-    return max(1, int(_LITTLE_S / place_s)) if place_s > 0 else 1
 
 
 def _closed() -> ValueError:

@@ -58,7 +58,7 @@ class NativeEngine:
         return self._each(_Cohort(tasks, order, feed, begun, of_round, stop, receive))
 
     def _each(self, cohort: "_Cohort[Told]") -> Iterator[tuple[int, Told]]:
-        with closing(self._crew.do("train", cohort.train, len(cohort.order), cohort.stop.set)) as results:
+        with closing(self._crew.do("train", cohort.train, cohort.sizes(), cohort.stop.set)) as results:
             for place, told in results:
                 yield cohort.order[place], told
 
@@ -78,7 +78,7 @@ class NativeEngine:
             ]
 
         right, loss_sum = 0, 0.0
-        for _, found in self._crew.do(precision, judge, len(pieces), stop.set):
+        for _, found in self._crew.do(precision, judge, [len(piece) for piece in pieces], stop.set):
             right, loss_sum = right + found.right, loss_sum + found.loss
         return Evaluation(right, loss_sum, end - first)
 
@@ -111,6 +111,10 @@ class _Cohort(Generic[Told]):
     stop: Stop
     receive: Receive[Told]
 
+    def sizes(self) -> list[int]:
+        """Return each client's images, at least 1, in the cohort's order."""
+        return [max(1, len(self.tasks[i].indices)) for i in self.order]
+
     def train(self, bench: "_Bench", places: range) -> Sequence[Told]:
         """Train some of the tasks. Raises ArithmeticError naming the client that diverged."""
         chosen, whole = self.order[places.start : places.stop], isinstance(self.start, IntWeights)
@@ -124,6 +128,8 @@ class _Cohort(Generic[Told]):
             _check_finite(found, task)
             weights = IntWeights(values, exponents) if whole else FloatWeights(values)
             results.append(LocalResult(weights, found.right, found.loss))
+        if self.stop.word.value:  # the call is over, and who was stopped has no weights: nobody waits for these
+            return []
         return self.receive(chosen, results)
 
 
@@ -133,17 +139,17 @@ class _Bench:
     def __init__(self, work: Work) -> None:
         self._work = work
         self._trainer: Network | None = None
-        self._cohort: _Cohort[Any] | None = None
+        self._began: Stop | None = None  # of the cohort that trains; the cohort itself would keep a round's sums alive
         self._judges: dict[Precision, tuple[Network, Weights]] = {}
 
     def trainer(self, cohort: "_Cohort[Any]") -> Network:
         """Return the network that trains, with the weights kept that the cohort starts from."""
         if self._trainer is None:
             self._trainer = _network(self._work, _precision(self._work), self._work.batch_size)
-        if self._cohort is not cohort:
+        if self._began is not cohort.stop:
             _set(self._trainer, cohort.start)
             self._trainer.keep()
-            self._cohort = cohort
+            self._began = cohort.stop
         return self._trainer
 
     def judge(self, weights: Weights) -> Network:

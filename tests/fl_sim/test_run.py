@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from fl_sim.method import REGISTRY
 from fl_sim.ranks import shares
 from fl_sim.run import Round, rounds
 from fl_sim.server import first_server
+from fl_sim.sums import add
 from fl_sim.task import LocalTask
 from fl_sim.weights import FloatWeights, Weights, layer_exponents, quantized, scales
 from tests.fl_sim.drifting import DriftingEngine, drift, setting_of
@@ -203,9 +205,26 @@ def test_who_hands_results_over_and_how_many_at_a_time_changes_nothing(method: s
         assert repr(one.row) == repr(other.row)  # NaN is not equal to itself
 
 
-def test_who_diverged_among_several_is_named() -> None:
+def test_threads_add_to_sums_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    setting = setting_of(method="qfedupdate", rounds=1)
+    together, seen = threading.Barrier(3, timeout=60), []
+
+    def meet(sums: Any, *rest: Any) -> None:
+        seen.append(sums)
+        together.wait()
+        add(sums, *rest)
+
+    (alone,) = run(method="qfedupdate", rounds=1)
+    monkeypatch.setattr("fl_sim.run.add", meet)
+    (found,) = rounds(setting, Threaded(), first_server(setting))
+    assert len({sums.ctypes.data for sums in seen}) == 3
+    assert found.server.weights.tobytes() == alone.server.weights.tobytes()
+
+
+@pytest.mark.parametrize("place", range(5))
+def test_who_diverged_among_several_is_named(place: int) -> None:
     setting = setting_of(method="floatfl")
-    client = setting.cohort(1)[3]
+    client = setting.cohort(1)[place]
     with pytest.raises(ArithmeticError, match=rf"^client {client}, round 1: weights must be finite"):
         next(rounds(setting, Threaded(client), first_server(setting)))
 

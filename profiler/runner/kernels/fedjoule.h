@@ -157,9 +157,9 @@ FJ_PUBLIC fj_end fj_train_clients(fj_network *network, const fj_batches *clients
 FJ_PUBLIC fj_end fj_judge_batches(
     fj_network *network, const fj_batches *batches, const fj_step *step, fj_outcome *outcome);
 
-/* sums += weight * values, for `count` vectors of so many numbers, each with its weight. For floats in whole numbers:
- * weight * round(value * scale), ties to even, where scale must be a power of two; returns 0, or -1 and leaves the sums
- * (not the weights) as they were if a value is not within +-limit, or value * scale +-2^52. */
+/* sums += weight * values, for `count` vectors of so many numbers, each with its weight of 0 or more. For floats in
+ * whole numbers: weight * round(value * scale), ties to even, where scale must be a power of two; returns 0, or -1 and
+ * leaves the sums (not the weights) as they were if a value is not within +-limit, or value * scale +-2^52. */
 FJ_PUBLIC void fj_add_int8(
     int64_t *sums, const int8_t *const *values, const int64_t *weights, size_t count, size_t numbers);
 FJ_PUBLIC int fj_add_fp32(int64_t *sums, const float *const *values, double scale, double limit, int64_t *weights,

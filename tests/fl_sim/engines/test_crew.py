@@ -4,6 +4,7 @@ import subprocess
 import sys
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 
@@ -36,7 +37,7 @@ def nothing() -> None:
 
 
 def each(crew: Crew[Bench], jobs: Sequence[Job], end: Callable[[], None] = nothing) -> Iterator[tuple[int, int]]:
-    return crew.do("any", lambda bench, places: [jobs[place](bench) for place in places], len(jobs), end)
+    return crew.do("any", lambda bench, places: [jobs[place](bench) for place in places], [1] * len(jobs), end)
 
 
 def busy(seconds: float) -> None:
@@ -73,7 +74,7 @@ def test_short_jobs_are_done_together_and_long_ones_alone(workers: int) -> None:
             busy(pause_s)
             return [*places]
 
-        assert sorted(crew.do(str(pause_s), job, 30, nothing)) == [(place, place) for place in range(30)]
+        assert sorted(crew.do(str(pause_s), job, [1] * 30, nothing)) == [(place, place) for place in range(30)]
         assert sum(taken) == 30
         assert max(taken) <= -(-29 // workers), "no thread takes more than its share of what is left"
         return taken
@@ -84,22 +85,60 @@ def test_short_jobs_are_done_together_and_long_ones_alone(workers: int) -> None:
 
 
 def test_little_work_wakes_few_threads() -> None:
-    def threads(pause_s: float) -> int:
+    def threads(size: int, pause_s: float = 0.00001) -> int:
         seen = set[int]()
 
         def job(bench: Bench, places: range) -> list[int]:
             seen.add(bench.thread)
-            busy(pause_s * len(places))
+            busy(pause_s * size * len(places))
             return [*places]
 
-        assert sorted(crew.do("train", job, 12, nothing)) == [(place, place) for place in range(12)]
+        assert sorted(crew.do("train", job, [size] * 12, nothing)) == [(place, place) for place in range(12)]
         return len(seen)
 
     with closing(Crew(3, Bench)) as crew:
-        threads(0.00001)  # what it takes is not known before
-        assert threads(0.00001) == 1
-        assert threads(0.01) == 1, "it was expected to be little"
-        assert threads(0.01) == 3
+        threads(1)  # what it takes is not known before
+        assert threads(1) == 1
+        assert threads(1000) == 3
+        assert threads(1) == 1
+        assert threads(1, 0.01) == 1, "it was expected to be little"
+        assert threads(1, 0.01) == 3
+
+
+def test_small_places_are_done_together_and_large_ones_alone() -> None:
+    taken: list[range] = []
+
+    def job(_: Bench, places: range) -> list[int]:
+        taken.append(places)
+        busy(0.0001 * sum(sizes[place] for place in places))
+        return [*places]
+
+    with closing(Crew(1, Bench)) as crew:
+        for sizes in ([1] * 40, [100, 50, *[1] * 40]):
+            taken.clear()
+            list(crew.do("train", job, sizes, nothing))
+    assert taken[:2] == [range(1), range(1, 2)]
+    assert all(len(places) > 5 for places in taken[2:-1])
+    assert max(map(len, taken)) <= 40
+
+
+def test_nothing_of_a_call_is_kept_when_it_is_over() -> None:
+    class Whole:
+        pass
+
+    with closing(Crew(3, Bench)) as crew:
+        held = Whole()
+
+        def job(_: Bench, held: Whole = held) -> int:
+            return id(held) % 2
+
+        gone = weakref.ref(held)
+        list(each(crew, [job] * 9))
+        del held, job
+        until_s = time.monotonic() + 10
+        while gone() is not None and time.monotonic() < until_s:
+            time.sleep(0.001)
+        assert gone() is None
 
 
 def test_a_lone_result_does_not_wait_for_others() -> None:
@@ -114,7 +153,7 @@ def test_a_lone_result_does_not_wait_for_others() -> None:
 
 def test_too_few_results_are_an_error() -> None:
     with closing(Crew(1, Bench)) as crew, pytest.raises(ValueError, match="zip"):
-        list(crew.do("any", lambda _bench, _places: list[int](), 3, nothing))
+        list(crew.do("any", lambda _bench, _places: list[int](), [1] * 3, nothing))
 
 
 def test_an_error_ends_the_call_and_nothing_else() -> None:
@@ -159,7 +198,7 @@ stopped = []
 def job(bench, places):
     while places[0] and not stopped: time.sleep(0.001)
     return [*places]
-results = Crew(2, Bench).do("any", job, 10, lambda: stopped.append(1))
+results = Crew(2, Bench).do("any", job, [1] * 10, lambda: stopped.append(1))
 print(next(results))
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)

@@ -2,7 +2,9 @@
 
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+import weakref
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from typing import Any
@@ -141,6 +143,24 @@ def test_training_that_diverges_names_client_and_round(workers: int) -> None:
             assert same(again[i], result), "the threads still work, and nothing of the divergence is left"
 
 
+def test_nothing_of_a_round_is_kept_when_it_is_over() -> None:
+    work, tasks = work_of("digits", niti()), ragged_tasks()
+    with opened(work, 3) as engine:
+        gone = []
+        for _ in range(3):
+
+            def receive(_places: Sequence[int], results: Sequence[LocalResult]) -> Sequence[LocalResult]:
+                return results
+
+            gone.append(weakref.ref(receive))
+            list(engine.train(start_of(work), tasks, receive))
+        del receive
+        until_s = time.monotonic() + 10
+        while any(each() is not None for each in gone) and time.monotonic() < until_s:
+            time.sleep(0.001)
+        assert [each() for each in gone] == [None] * 3
+
+
 def test_who_leaves_early_stops_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
     steps: list[int] = []
 
@@ -153,11 +173,18 @@ def test_who_leaves_early_stops_the_work(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr("fl_sim.engines.native.Network", Watched)
     work = work_of("leaf", fp32(), bias=True)
     tasks = [task_of(0, 1), *(task_of(i, 60, epochs=4000) for i in (1, 2, 3))]
+    received: list[int] = []
+
+    def receive(places: Sequence[int], results: Sequence[LocalResult]) -> Sequence[LocalResult]:
+        received.extend(places)
+        return results
+
     with opened(work, 4) as engine:  # a thread for each: the short task ends first
-        results = engine.train(start_of(work), tasks, as_is)
+        results = engine.train(start_of(work), tasks, receive)
         place, _ = next(results)
         results.close()
     assert (place, steps[0]) == (0, 1)
+    assert received == [0], "who was stopped has made nothing"
     assert all(count < 12 * 4000 for count in steps[1:])
 
 

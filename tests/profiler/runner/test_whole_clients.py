@@ -333,6 +333,26 @@ def test_training_that_diverges_stops(model: str, path: str) -> None:
             assert fresh.checksum() == network.checksum()
 
 
+@pytest.mark.parametrize("bias", [False, True])
+@pytest.mark.parametrize("model", [MODEL, "5x7x1:conv3k2,conv17k3p1,fc40,fc5", "4x5x2:fc37,fc5"])
+def test_one_weight_that_is_no_number_is_seen_wherever_it_is(model: str, bias: bool) -> None:
+    no_steps, rng = np.zeros(1, dtype=np.int32), np.random.default_rng(2)
+    for path in (each for each in library().paths() if each != "vnni"):
+        with opened(model, "fp32", path, bias) as network:
+            client = Client(np.arange(3, dtype=np.int32), no_steps, 0.1)
+            samples, right = samples_for(network, rng), network.flat_fp32()
+            largest = np.where(right < 0, -3.4e38, 3.4e38).astype(np.float32)
+            for weights, place in ((right, -1), (largest, -1), *((right, i) for i in range(len(right)))):
+                spoilt = weights.copy()
+                if place >= 0:
+                    spoilt[place] = (np.nan, np.inf, -np.inf)[place % 3]
+                # The public way to set weights refuses what is no number; training that diverges makes it.
+                network._calls.fj_set_all_fp32(network._open(), spoilt.ctypes.data)
+                network.keep()
+                [(outcome, _, _)] = network.train_clients(samples, [client])
+                assert outcome.finite == (place < 0), place
+
+
 @pytest.mark.parametrize("path", library().paths())
 def test_a_loss_that_is_no_number_ends_training(path: str) -> None:
     rng = np.random.default_rng(6)
