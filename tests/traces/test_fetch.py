@@ -1,13 +1,12 @@
 """Public traces: the list of them, and downloads of the kinds that only traces have."""
 
 import hashlib
-import http.server
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.web import serving
 from traces.download import Download, fetch_files, has_sum
 from traces.fetch import PublicSet, fetch, find_public_set, public_sets
 
@@ -16,30 +15,13 @@ CONTENT = b"a trace\n" * 40_000
 GIT = f"git:{hashlib.sha1(f'blob {len(CONTENT)}'.encode() + bytes(1) + CONTENT).hexdigest()}"
 
 
-class _Answers(http.server.BaseHTTPRequestHandler):
-    """Answers by the path: /good, /other of the same size, /endless."""
-
-    def do_GET(self) -> None:
-        content = {"/good": CONTENT, "/other": CONTENT[:-1] + b"x", "/endless": CONTENT * 4}[self.path]
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content)
-
-    def log_message(self, format: str, *arguments: object) -> None:
-        pass
+FILES = {"/good": CONTENT, "/other": CONTENT[:-1] + b"x", "/endless": CONTENT * 4}
 
 
 @pytest.fixture
 def address(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
-        monkeypatch.delenv(name, raising=False)
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Answers) as found:
-        thread = threading.Thread(target=found.serve_forever, args=(0.01,))
-        thread.start()
-        yield f"http://127.0.0.1:{found.server_port}"
-        found.shutdown()
-        thread.join()
+    with serving(FILES, monkeypatch) as found:
+        yield found.address
 
 
 def rough(address: str, path: str, known: str = GIT) -> Download:

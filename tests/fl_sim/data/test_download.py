@@ -1,8 +1,6 @@
 """Downloads from a server on this machine: kept once whole, fetched again when damaged, refused when another file."""
 
 import hashlib
-import http.server
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -10,51 +8,30 @@ import pytest
 
 from fl_sim.data.download import data_cache, fetch
 from fl_sim.data.official import Form, Release, releases
+from tests.web import Web, serving
 from traces.download import Download
 
 CONTENT = bytes(range(256)) * 1000
 
 
-class _Answers(http.server.BaseHTTPRequestHandler):
-    """Answers by the path: /good, /other, /endless, /short; anything else is not found."""
-
-    def do_GET(self) -> None:
-        self.server.asked.append(self.path)  # type: ignore[attr-defined]
-        content = {"/good": CONTENT, "/other": CONTENT[:-1] + b"x", "/endless": CONTENT * 9, "/short": CONTENT[:9]}.get(
-            self.path
-        )
-        self.send_response(200 if content else 404)
-        # The short one breaks off: it announces more than it sends.
-        self.send_header("Content-Length", str(len(CONTENT if self.path == "/short" else content or b"")))
-        self.end_headers()
-        self.wfile.write(content or b"")
-
-    def log_message(self, format: str, *arguments: object) -> None:
-        pass
+FILES = {"/good": CONTENT, "/other": CONTENT[:-1] + b"x", "/endless": CONTENT * 9, "/short": CONTENT[:9]}
 
 
 @pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[http.server.ThreadingHTTPServer]:
-    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
-        monkeypatch.delenv(name, raising=False)
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Answers) as found:
-        found.asked = []  # type: ignore[attr-defined]
-        thread = threading.Thread(target=found.serve_forever, args=(0.01,))
-        thread.start()
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Web]:
+    with serving(FILES, monkeypatch, broken={"/short": len(CONTENT)}) as found:  # it breaks off
         yield found
-        found.shutdown()
-        thread.join()
 
 
 @pytest.fixture
-def release(server: http.server.ThreadingHTTPServer) -> Callable[..., Release]:
-    def made(*paths: str) -> Release:
-        urls = tuple(f"http://127.0.0.1:{server.server_port}/{path}" for path in paths)
-        total = f"sha256:{hashlib.sha256(CONTENT).hexdigest()}"
-        download = Download("file.bin", total, len(CONTENT), urls)
-        return Release("small", "Small", 2, 1, 1, (Form("idx", (), (), downloads=(download,)),))
+def release(server: Web) -> Callable[..., Release]:
+    return lambda *paths: released(*(f"{server.address}/{path}" for path in paths))
 
-    return made
+
+def released(*urls: str) -> Release:
+    total = f"sha256:{hashlib.sha256(CONTENT).hexdigest()}"
+    download = Download("file.bin", total, len(CONTENT), urls)
+    return Release("small", "Small", 2, 1, 1, (Form("idx", (), (), downloads=(download,)),))
 
 
 def test_a_file_is_fetched_once_and_kept(server, release, tmp_path: Path) -> None:
@@ -103,12 +80,11 @@ def test_what_failed_is_said_and_nothing_is_kept(
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
 
-def test_nobody_answering_is_said(tmp_path: Path, release, server) -> None:
-    made = release("good")
-    server.shutdown()
-    server.server_close()
+def test_nobody_answering_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with serving({}, monkeypatch) as gone:
+        address = f"{gone.address}/good"
     with pytest.raises(ConnectionError, match=r"cannot be reached \(ConnectionError\)"):
-        fetch(made, tmp_path)
+        fetch(released(address), tmp_path)
 
 
 def test_what_cannot_be_downloaded_says_what_to_do(tmp_path: Path) -> None:

@@ -1,10 +1,8 @@
 """``fedjoule fleet describe``, ``convert`` and ``fetch`` as commands: what they print, write and refuse."""
 
 import hashlib
-import http.server
 import json
 import re
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from reports.commands.fleet import fleet
+from tests.web import serving
 from traces.download import Download
 from traces.fetch import PublicSet
 from traces.folder import read_fleet
@@ -145,27 +144,10 @@ def test_what_cannot_be_is_refused_in_a_line(arguments: list[str], words: str) -
     assert "\n" not in str(caught.value)
 
 
-class _Answers(http.server.BaseHTTPRequestHandler):
-    def do_GET(self) -> None:
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(CONTENT)))
-        self.end_headers()
-        self.wfile.write(CONTENT)
-
-    def log_message(self, format: str, *arguments: object) -> None:
-        pass
-
-
 @pytest.fixture
 def address(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
-        monkeypatch.delenv(name, raising=False)
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Answers) as found:
-        thread = threading.Thread(target=found.serve_forever, args=(0.01,))
-        thread.start()
-        yield f"http://127.0.0.1:{found.server_port}/levels.json"
-        found.shutdown()
-        thread.join()
+    with serving({"/levels.json": CONTENT}, monkeypatch) as found:
+        yield f"{found.address}/levels.json"
 
 
 @pytest.mark.parametrize("named", [True, False])
