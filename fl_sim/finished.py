@@ -130,6 +130,12 @@ def _manifest(path: Path) -> dict[str, Any]:
     if not isinstance(found, dict):
         message = f"{printable(path, 200)}: must be a JSON object (got a {type(found).__name__})"
         raise ValueError(message)
+    if "command" in found:  # only what another command makes says which one it was
+        message = (
+            f"{printable(path, 200)}: of {printable(found['command'], 60)!r}, which replaced the training run's own; "
+        )
+        message += "'fedjoule train --resume' writes it anew"
+        raise ValueError(message)
     return found
 
 

@@ -26,6 +26,7 @@ from fl_sim.server import Server, aggregator_of, first_server
 from fl_sim.setting import Setting
 from profiler.bundle import write_bundle, write_file
 from profiler.names import printable
+from profiler.results import TRAINING, check_folder
 
 CONFIG, MANIFEST, WEIGHTS = "config.toml", "manifest.json", "weights.npz"
 # A checkpoint costs its time again and again: at most this share of a run, and none more often than this.
@@ -53,10 +54,11 @@ def begin(run: Path, config: Config) -> None:
 
 
 def check_vacant(run: Path) -> None:
-    """Raise FileExistsError if a directory holds a run."""
+    """Raise FileExistsError if a directory holds a run, or the results of another command."""
     if (run / CONFIG).exists() or (run / CHECKPOINT).exists():
         message = f"{printable(run, 200)} holds a run already; go on with --resume, or choose another --out"
         raise FileExistsError(message)
+    check_folder(run, TRAINING)
 
 
 def begun_config(run: Path) -> Config:

@@ -19,6 +19,22 @@ FILES = {
 }  # fmt: skip
 
 
+def test_the_results_of_another_command_are_left_alone(fedjoule: Run, tmp_path: Path) -> None:
+    run, out = tmp_path / "run", tmp_path / "out"
+    assert fedjoule("train", "--dataset", "digits", "--rounds", 1, "--out", run).returncode == 0
+    before = {path.name: path.read_bytes() for path in run.iterdir()}
+    for words in (("fleet", "simulate"), ("fleet", "describe", "paper"), ("figures", run), ("tables",), ("pipeline",)):
+        done = fedjoule(*words, "--out", run)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert done.stderr.startswith(f"fedjoule: --out {run} holds the results of 'fedjoule train'; name another ")
+    assert {path.name: path.read_bytes() for path in run.iterdir()} == before
+    assert fedjoule("tables", "--table", 2, "--out", out).returncode == 0
+    assert fedjoule("tables", "--table", 3, "--out", out).returncode == 0
+    done = fedjoule("train", "--dataset", "digits", "--rounds", 1, "--out", out)
+    assert "holds the results of 'fedjoule tables'" in done.stderr
+    assert done.returncode == 2
+
+
 def test_a_simulation_is_printed_and_written(fedjoule: Run, tmp_path: Path) -> None:
     out = tmp_path / "out"
     options = ("--phones", 400, "--rounds", 12, "--deadline", "1min", "--over-commit", "1.3", "--round-end", "kth")

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from reports.commands.options import folder, warn
+from reports.commands.options import results_of, warn
 
 if TYPE_CHECKING:
     from fl_sim.converged import Judged
@@ -37,7 +37,14 @@ if TYPE_CHECKING:
     show_default=True,
     help="Whose accuracy: of the model as it is broadcast (INT8 where a method sends INT8), or always of one.",
 )
-@click.option("--out", callback=folder, default="figures", show_default=True, metavar="DIR", help="Write them here.")
+@click.option(
+    "--out",
+    callback=results_of("fedjoule figures"),
+    default="figures",
+    show_default=True,
+    metavar="DIR",
+    help="Write them here.",
+)
 def figures(
     runs: tuple[Path, ...], which: tuple[str, ...], x: "XAxis", band: "Band", judged: "Judged", out: Path
 ) -> None:

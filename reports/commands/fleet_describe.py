@@ -6,13 +6,18 @@ from typing import Any
 import click
 
 from reports.commands.fleet_options import fleet_options, opened, told
-from reports.commands.options import folder
+from reports.commands.options import results_of
 
 
 @click.command()
 @click.argument("fleet")
 @fleet_options
-@click.option("--out", callback=folder, metavar="DIR", help="Also write tables and figures into this folder.")
+@click.option(
+    "--out",
+    callback=results_of("fedjoule fleet describe"),
+    metavar="DIR",
+    help="Also write tables and figures into this folder.",
+)
 @click.option(
     "--format",
     "form",

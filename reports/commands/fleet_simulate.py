@@ -8,7 +8,7 @@ import click
 from click.core import ParameterSource
 
 from reports.commands.fleet_options import fleet_options, opened, told
-from reports.commands.options import folder, measurements, warn
+from reports.commands.options import folder, measurements, results_of, warn
 
 if TYPE_CHECKING:
     from fl_sim.rules import Interruption
@@ -75,7 +75,12 @@ _OF_BUFFERED = ("concurrency", "most_stale")
     show_default=True,
     help="Arrays, or a process for each phone that takes part: slower, with the same result.",
 )
-@click.option("--out", callback=folder, metavar="DIR", help="Also write the log, tables and figures into this folder.")
+@click.option(
+    "--out",
+    callback=results_of("fedjoule fleet simulate"),
+    metavar="DIR",
+    help="Also write the log, tables and figures into this folder.",
+)
 @click.option(
     "--format",
     "form",

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from reports.commands.options import folder
+from reports.commands.options import results_of
 
 if TYPE_CHECKING:
     from fl_sim.rules import Interruption
@@ -28,7 +28,9 @@ _PRINTED = ("terminal", "markdown", "csv", "latex", "html")
 )
 @click.option("--workload", "workloads", multiple=True, help="Only this one; may be given more than once.")
 @click.option("--reading", default="epochs4_int8_payload", show_default=True, help="Settings the paper leaves open.")
-@click.option("--out", callback=folder, metavar="DIR", help="Also write files into this folder.")
+@click.option(
+    "--out", callback=results_of("fedjoule fleet table4"), metavar="DIR", help="Also write files into this folder."
+)
 @click.option("--format", "form", type=click.Choice(_PRINTED), default="terminal", show_default=True, help="To print.")
 def table4(
     fleet: str,

@@ -1,12 +1,13 @@
 """Options that several sub-commands share."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 from click.core import ParameterSource
 
+from profiler.results import check_folder
 from traces.network import parse_rate
 
 _MOST_WARNINGS = 50
@@ -25,6 +26,21 @@ def folder(_ctx: click.Context, _param: click.Parameter, value: str | None) -> P
         message = "must name a folder; '.' is the current one"
         raise click.BadParameter(message)
     return None if value is None else Path(value)
+
+
+def results_of(command: str) -> Callable[[click.Context, click.Parameter, str | None], Path | None]:
+    """Return the callback of an option that names the folder for a command's results: no other command's lie in it."""
+
+    def vacant(ctx: click.Context, param: click.Parameter, value: str | None) -> Path | None:
+        path = folder(ctx, param, value)
+        if path is not None:
+            try:
+                check_folder(path, command)
+            except OSError as error:
+                raise click.UsageError(str(error)) from error
+        return path
+
+    return vacant
 
 
 def warn(warnings: Sequence[str]) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from reports.commands.options import folder
+from reports.commands.options import results_of
 
 if TYPE_CHECKING:
     from reports.pipeline.report import PipelineReport, Progress
@@ -68,7 +68,12 @@ def _scenario_names(_ctx: click.Context, _param: click.Parameter, incomplete: st
 )
 @click.option("--gantt", callback=_picture, metavar="FILE", help="Draw both runs (.svg or .png).")
 @click.option("--trace", type=click.Path(path_type=Path), metavar="FILE", help="Write a Chrome/Perfetto trace (JSON).")
-@click.option("--out", callback=folder, metavar="DIR", help="Write tables, pictures and trace into this folder.")
+@click.option(
+    "--out",
+    callback=results_of("fedjoule pipeline"),
+    metavar="DIR",
+    help="Write tables, pictures and trace into this folder.",
+)
 @click.option(
     "--format",
     "formats",

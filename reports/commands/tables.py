@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from reports.commands.options import bandwidth, batches, check_overlap, folder, measurements, overlap_options, warn
+from reports.commands.options import bandwidth, batches, check_overlap, measurements, overlap_options, results_of, warn
 
 if TYPE_CHECKING:
     from costmodel.overlap import Overlap
@@ -35,7 +35,7 @@ _FILE_FORMATS = ("markdown", "csv", "latex", "html", "svg", "png")
 @bandwidth
 @batches
 @overlap_options
-@click.option("--out", callback=folder, metavar="DIR", help="Also write files into this folder.")
+@click.option("--out", callback=results_of("fedjoule tables"), metavar="DIR", help="Also write files into this folder.")
 @click.option(
     "--format",
     "formats",

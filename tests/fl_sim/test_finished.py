@@ -65,6 +65,12 @@ def test_a_missing_file_is_named(name: str, run: Path) -> None:
         read_run(run)
 
 
+def test_the_manifest_of_another_command_is_named(run: Path) -> None:
+    (run / "manifest.json").write_text('{"command": "fedjoule figures", "parameters": {}}')
+    with pytest.raises(ValueError, match=r"manifest.json: of 'fedjoule figures', which replaced .*train --resume"):
+        read_run(run)
+
+
 def test_a_run_that_has_not_ended_is_told_from_what_is_none(run: Path) -> None:
     (run / "manifest.json").unlink()
     with pytest.raises(FileNotFoundError, match=r"has not ended.*train --resume"):
