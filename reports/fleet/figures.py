@@ -46,15 +46,15 @@ def times_picture(
 ) -> tuple[bytes, bytes]:
     """Return the distributions of times as (SVG, PNG): clients that delivered by tier, from being asked, and rounds.
 
-    A dashed line is the deadline.
+    A dashed line is the deadline. A tier without times is in the legend, which says that none delivered.
     """
     with mpl.rc_context(SETTINGS | {"text.parse_math": False}):
         figure, (clients, rounds) = _panels(2)
         for tier, seconds in client_s.items():
-            _cumulative(clients, seconds, _TIERS.get(tier, GREY), tier)
+            _cumulative(clients, seconds, _TIERS.get(tier, GREY), _named(tier, len(seconds)))
         clients.set_xlabel("from being asked to delivery (s)")
         clients.set_title("clients that delivered", loc="left", fontsize=8)
-        if len(client_s) > 1:
+        if len(client_s) > 1 or not all(len(seconds) for seconds in client_s.values()):
             clients.legend(frameon=False, fontsize=7, loc="upper left")
         _cumulative(rounds, round_s, "#000000", "")
         rounds.set_xlabel("of a round (s)")
@@ -180,19 +180,26 @@ def _hours(axis: Axes) -> None:
     axis.set_xlabel("hour of the day")
 
 
+def _named(tier: str, delivered: int) -> str:
+    return tier if delivered else f"{tier}: none delivered"
+
+
 def _cumulative(axis: Axes, values: Floats, colour: str, label: str) -> None:
-    """Draw the share of values at or below each."""
+    """Draw the share of values at or below each; without values a name in the legend and no line."""
     ordered = np.sort(values)
     if len(ordered):
         places = np.unique(np.linspace(0, len(ordered) - 1, min(len(ordered), _MOST_POINTS)).astype(np.int64))
         shares = (places + 1) / len(ordered)
         axis.step([ordered[0], *ordered[places]], [0, *shares], where="post", color=colour, lw=1.3, label=label)
+    else:
+        axis.plot([], [], color=colour, lw=1.3, label=label)
     axis.set_ylim(0, 1)
     axis.set_ylabel("at most that (%)")
     axis.yaxis.set_major_formatter(PercentFormatter(1.0, symbol=""))
 
 
 def _lorenz(axis: Axes, counts: npt.NDArray[np.int64], colour: str, label: str) -> None:
+    label = _named(label, int(counts.sum()))
     if not counts.sum():  # a name in the legend and no line
         axis.plot([], [], color=colour, lw=1.3, label=label)
         return

@@ -60,15 +60,24 @@ def figure_files(found: Simulated) -> dict[str, bytes]:
 
 def _caption(found: Simulated) -> str:
     course, plan = found.course, found.plan
-    rounds = f"{len(course.rounds):,} {'versions' if found.buffered else 'rounds'}"
-    return f"{plan.method.title}, {plan.dataset}, {rounds}; {course.fleet.phones:,} phones: {course.fleet.source}"
+    phones = f"{course.fleet.phones:,} phones: {course.fleet.source}"
+    return f"{plan.method.title}, {plan.dataset}, {_rounds(found)}; {phones}"
+
+
+def _rounds(found: Simulated) -> str:
+    """Return how many rounds counted, of those wanted if that is another number, and how many more were void."""
+    summary = found.summary
+    if found.buffered:
+        return f"{summary.rounds:,} versions"
+    of = "" if summary.counted == summary.wanted else f" of {summary.wanted:,}"
+    void = f", {summary.void:,} more were void" if summary.void else ""
+    return f"{summary.counted:,}{of} rounds{void}"
 
 
 def _times(course: Course) -> dict[str, Floats]:
-    """Return the seconds from being asked to delivery, by tier that delivered."""
+    """Return the seconds from being asked to delivery, by tier; none of a tier that delivered nothing."""
     taken_s = course.clients("end_s") - course.clients("begin_s")
-    which = {tier: course.done & course.of_tier(place) for place, tier in enumerate(course.tiers)}
-    return {tier: taken_s[mask] for tier, mask in which.items() if mask.any()}
+    return {tier: taken_s[course.done & course.of_tier(place)] for place, tier in enumerate(course.tiers)}
 
 
 def day_data(course: Course) -> pd.DataFrame:
