@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+import numpy.typing as npt
 
 from traces.fleet import Fleet, subset
 
@@ -25,7 +26,7 @@ def sample(fleet: Fleet, phones: int, random: np.random.Generator) -> Fleet:
         return fleet
     if phones < fleet.phones:
         drawn = subset(fleet, random.choice(fleet.phones, phones, replace=False))
-        return replace(drawn, source=f"{fleet.source}; {phones} of its {fleet.phones} phones, drawn at random")
+        return replace(drawn, source=f"{fleet.source}; {phones:,} of its {fleet.phones:,} phones, drawn at random")
     chosen = random.integers(fleet.phones, size=phones)
     drawn = subset(fleet, chosen)
     copies = np.ones(phones, bool)
@@ -35,5 +36,13 @@ def sample(fleet: Fleet, phones: int, random: np.random.Generator) -> Fleet:
     if traces:
         days = np.maximum(1, traces.period_s[drawn.trace_of] // _DAY_S).astype(np.int64)
     shift_s = drawn.shift_s + np.where(copies, random.integers(days) * _DAY_S, 0.0)
-    source = f"{fleet.source}; {phones} phones drawn from its {fleet.phones}, copies shifted by whole days"
-    return replace(drawn, shift_s=shift_s, source=source)
+    source = f"{fleet.source}; {phones:,} phones drawn with replacement from its {fleet.phones:,}"
+    return replace(drawn, shift_s=shift_s, source=source + (_of_copies(days[copies]) if traces else ""))
+
+
+def _of_copies(days: npt.NDArray[np.int64]) -> str:
+    """Return what became of copies whose traces may be shifted by less than so many days."""
+    if not (days > 1).any():
+        return ", copies in step: their traces repeat within two days"
+    but = "" if (days > 1).all() else ", those in step whose traces repeat within two days"
+    return f", copies shifted by whole days{but}"

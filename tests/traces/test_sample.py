@@ -58,6 +58,20 @@ def test_traces_of_less_than_two_days_and_phones_always_ready_are_not_shifted() 
     assert not sample(always, 50, np.random.default_rng(1)).shift_s.any()
 
 
+def test_the_source_says_which_copies_are_in_step() -> None:
+    def said(whole: Fleet) -> str:
+        return sample(whole, 2000, np.random.default_rng(1)).source
+
+    whole = fleet()
+    drawn = f"{whole.source}; 2,000 phones drawn with replacement from its 4"
+    assert said(whole) == f"{drawn}, copies shifted by whole days"
+    daily = replace(whole, availability=make_availability([[(0.0, 9.0)]] * 4, 86_400.0))
+    assert said(daily) == f"{drawn}, copies in step: their traces repeat within two days"
+    some = replace(whole, availability=make_availability([[(0.0, 9.0)]] * 4, [86_400.0, 172_800.0, 1e6, 1e6]))
+    assert said(some) == f"{drawn}, copies shifted by whole days, those in step whose traces repeat within two days"
+    assert said(replace(whole, availability=None)) == drawn
+
+
 def test_the_seed_says_which() -> None:
     first, again, other = (sample(fleet(), 50, np.random.default_rng(seed)) for seed in (1, 1, 2))
     np.testing.assert_array_equal(first.trace_of, again.trace_of)
