@@ -91,7 +91,14 @@ def run_plan(run: FinishedRun, rounds: int | None = None, rule: Rule | None = No
     notes = []
     if rounds is None:
         rule = rule or Rule()
-        ended = converged(curve(run, rule.judged), rule)
+        judged = curve(run, rule.judged)
+        if len(judged) < rule.window:
+            message = (
+                f"{run.name}: was judged {len(judged)} times, too seldom to say when it had converged (that takes "
+            )
+            message += f"{rule.window}); give --rounds"
+            raise ValueError(message)
+        ended = converged(judged, rule)
         rounds = ended.round
         more = "; it was still rising, so they are the least" if ended.rising else ""
         notes.append(f"{rounds:,} rounds to converge, of the run {run.name} ({rule.words}){more}")

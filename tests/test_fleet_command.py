@@ -78,6 +78,8 @@ def test_a_training_run_is_played_on_a_fleet(fedjoule: Run, tmp_path: Path) -> N
     assert "digits on digits, on 300 phones of paper" in done.stdout
     assert "6 rounds, given; batches and bytes of the run" in done.stdout
     assert "run/clients.parquet" in done.stdout  # its sum, among the inputs
+    assert "method = " not in done.stdout  # nor workload, reading and clients: they are the run's
+    assert "workload = " not in done.stdout
 
 
 @pytest.mark.parametrize(

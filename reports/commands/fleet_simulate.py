@@ -140,6 +140,8 @@ def simulate(
     with counted("buffered updates" if buffered else "rounds", sys.stderr.isatty()) as tell:
         result = simulated(request, tell)
     parameters = {"fleet": fleet, "deadline": deadline, "round_end": round_end, "interrupted": interrupted, **options}
+    if options["run"] is not None:
+        parameters = {name: value for name, value in parameters.items() if name not in _OF_THE_RUN}
     made = manifest(
         "fedjoule fleet simulate",
         {name: str(value) if isinstance(value, Path) else value for name, value in told(parameters).items()},

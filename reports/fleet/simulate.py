@@ -58,19 +58,38 @@ class Simulated:
     @property
     def warnings(self) -> tuple[str, ...]:
         """What a person should know before believing the figures."""
-        lines = []
+        lines, phones = [], self.course.fleet.phones
+        if not self.buffered and self.plan.cohort > phones:
+            lines.append(
+                f"cohort {self.plan.cohort:,} is above the fleet's {phones:,} phones: no round has all its updates;"
+                f" give --cohort {phones} or less, or --phones"
+            )
         if not self.summary.ended:
             counted = f"{self.summary.counted:,} of {self.plan.rounds:,} rounds"
             lines.append(
-                f"only {counted} counted, {TRIES} times as many were tried; the figures are of these: a later deadline,"
-                " more phones or --select available may help"
+                f"only {counted} counted, {TRIES} times as many were tried; the figures are of these: {self._hints}"
             )
         elif self.summary.updates_share < 0.5:
             lines.append(
                 f"only {100 * self.summary.updates_share:.1f} % of the updates wanted came, so time and energy are less"
-                " than training takes: a later deadline, a smaller cohort or more phones may help"
+                f" than training takes: {self._hints}"
             )
         return tuple(lines)
+
+    @property
+    def _hints(self) -> str:
+        """What may bring more updates, of what this run has."""
+        request = self.request
+        hints = [
+            "a later deadline" if request.deadline_s is not None else "",
+            "a smaller --cohort" if not self.buffered else "",
+            "more phones",
+            "--select available" if request.select != "available" else "",
+            "a smaller --dropout or more --retries" if request.dropout else "",
+            "--interrupted suspend" if request.interrupted != "suspend" else "",
+        ]
+        *some, last = [hint for hint in hints if hint]
+        return f"{', '.join(some)} or {last} may help" if some else f"{last} may help"
 
 
 def simulated(request: Request, tell: Tell = lambda _done, _all: None) -> Simulated:
@@ -147,6 +166,9 @@ def _plan(request: Request) -> tuple[FleetPlan, tuple[File, ...]]:
         plan = paper_plan(reading, workloads()[request.workload], method, request.rounds)
     clients = plan.clients if request.clients is None else request.clients
     cohort = plan.cohort if request.cohort is None else request.cohort
+    if cohort > clients:
+        message = f"cohort must not be above the {clients:,} registered clients (got {cohort:,}); give --clients, too"
+        raise ValueError(message)
     return replace(plan, clients=clients, cohort=cohort), files
 
 

@@ -10,6 +10,7 @@ from fl_sim.fleet_summary import Summary, jain
 from profiler.names import printable
 from reports.fleet.breakdown import MODE, breakdown, percent
 from reports.fleet.course import Course
+from reports.fleet.reading_notes import reading_notes
 from reports.fleet.simulate import Simulated
 from reports.table import Cell, Column, Table, plain_number
 
@@ -109,14 +110,13 @@ def _even(updates: int, phones: int) -> npt.NDArray[np.int64]:
 def _notes(found: Simulated) -> Iterator[str]:
     request = found.request
     yield printable(found.course.fleet.source, 1000)
-    report = request.opened.report
-    for what, counts in (("dropped", report.dropped), ("put right", report.repaired)):
-        if counts:
-            reasons = ", ".join(f"{count:,} {printable(reason, 100)}" for reason, count in counts)
-            yield f"Of its traces were {what}: {reasons}; see fedjoule fleet describe."
+    yield from reading_notes(request.opened.report)
     for note in found.plan.notes:
         yield note[:1].upper() + note[1:] + "."
     yield _rules(found)
+    more = found.summary.updates - found.summary.updates_wanted
+    if more > 0 and not found.buffered:
+        yield f"Who delivers at the moment a round ends is counted: {more:,} updates more than were wanted."
     yield from (note[:1].upper() + note[1:] for note in found.mapped.notes)
     left = request.power.not_counted
     counted = f"Not counted: {', '.join(left)}, " if left else "Not counted: "

@@ -162,7 +162,38 @@ def test_what_became_of_the_traces_is_told(flash: OpenedFleet) -> None:
     read = OpenedFleet(flash.fleet, Report(600, (("devices never ready", 7),), (("half \x1b hours", 1200),)), ())
     notes = summary_tables(simulated(Request(read, rounds=1, deadline_s=60.0)))[0].notes
     assert "Of its traces were dropped: 7 devices never ready; see fedjoule fleet describe." in notes
+    odd = OpenedFleet(flash.fleet, Report(600, flags=(("phones with less than 10 kbit/s", 9),)), ())
+    notes_of_odd = summary_tables(simulated(Request(odd, rounds=1)))[0].notes
+    assert "Left, but odd: 9 phones with less than 10 kbit/s; see fedjoule fleet describe." in notes_of_odd
     assert any("put right: 1,200 half" in note and note.isprintable() for note in notes)
+
+
+def test_a_cohort_above_the_fleet_is_said() -> None:
+    fleet = uniform_fleet("few", 20, model="A", soc="", tier="high", bit_per_s=1e7)
+    found = simulated(Request(opened(fleet), rounds=2, cohort=50))
+    cohort, few = found.warnings
+    assert cohort.startswith(
+        "cohort 50 is above the fleet's 20 phones: no round has all its updates; give --cohort 20 "
+    )
+    assert few.endswith("than training takes: a smaller --cohort or more phones may help")
+    assert simulated(Request(opened(fleet), rounds=2, cohort=20)).warnings == ()
+    with pytest.raises(ValueError, match=r"cohort must not be above the 100 registered clients \(got 101\)"):
+        simulated(Request(opened(fleet), rounds=2, cohort=101))
+
+
+def test_updates_beyond_those_wanted_are_explained() -> None:
+    fleet = uniform_fleet("alike", 20, model="A", soc="", tier="high", bit_per_s=1e7)
+    found = simulated(Request(opened(fleet), rounds=3, cohort=4, over_commit=1.5, end=End("kth")))
+    assert found.summary.updates == 18  # all six end at one moment
+    notes = summary_tables(found)[0].notes
+    assert "Who delivers at the moment a round ends is counted: 6 updates more than were wanted." in notes
+
+
+def test_what_may_help_is_of_what_was_asked(flash: OpenedFleet) -> None:
+    none = simulated(Request(flash, rounds=1, dropout=1.0, cohort=5)).warnings[0]
+    assert none.endswith("of these: a smaller --cohort, more phones or a smaller --dropout or more --retries may help")
+    late = simulated(Request(flash, rounds=1, deadline_s=1.0, cohort=5, select="random")).warnings[0]
+    assert late.endswith("of these: a later deadline, a smaller --cohort, more phones or --select available may help")
 
 
 def test_rounds_that_never_count_are_said_to(flash: OpenedFleet) -> None:
