@@ -90,6 +90,8 @@ def test_a_training_run_is_played_on_a_fleet(fedjoule: Run, tmp_path: Path) -> N
         (("--run", "x", "--workload", "femnist"), "--workload has no effect with --run"),
         (("--concurrency", "3"), "--concurrency is for an asynchronous server"),
         (("--round-end", "buffer:2", "--clock", "events"), "--clock has no effect with --round-end buffer"),
+        (("--retries", "2"), "--retries has no effect without --dropout, or --interrupted abort or check_end"),
+        (("--cohort", "200"), "cohort must not be above the 100 registered clients (got 200); give --clients, too"),
         (("--fleet", "nowhere"), "no built-in fleet named 'nowhere'"),
         (("--run", "nowhere"), "no directory of a run"),
         (("--device-map", "low=Nokia"), "'Nokia' was not measured"),

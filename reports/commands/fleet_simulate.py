@@ -119,6 +119,9 @@ def simulate(
     given = _given()
     buffered = round_end.strip().startswith("buffer")
     _check_given(given, buffered=buffered, run=options["run"] is not None)
+    if options["retries"] and not options["dropout"] and interrupted == "suspend":
+        message = "--retries has no effect without --dropout, or --interrupted abort or check_end: no attempt is lost"
+        raise click.UsageError(message)
     if out is not None and out.exists() and not out.is_dir():
         message = "--out must name a folder, new or not; there is a file of that name"  # better now than after hours
         raise click.UsageError(message)
