@@ -86,13 +86,15 @@ class FleetOptions:
 class OpenedFleet:
     """A fleet, what became of what its files held, and name, SHA-256 and bytes of each file that was read.
 
-    ``heeded`` are those of the options in ``OF_ONE_KIND`` that this kind of fleet is read by.
+    ``heeded`` are those of the options in ``OF_ONE_KIND`` that this kind of fleet is read by. ``drawn_from``: how many
+    phones the files have, if the fleet's were drawn from them; 0 if not.
     """
 
     fleet: Fleet
     report: Report = field(repr=False)
     files: Files
     heeded: tuple[str, ...] = ()
+    drawn_from: int = 0
 
 
 def open_fleet(text: str, *, options: FleetOptions | None = None) -> OpenedFleet:
@@ -108,7 +110,8 @@ def open_fleet(text: str, *, options: FleetOptions | None = None) -> OpenedFleet
     if opened is None:
         opened = _found(Path(text), options)
         if options.phones is not None:
-            opened = replace(opened, fleet=sample(opened.fleet, options.phones, _random(options, _FOR_SAMPLE)))
+            drawn = sample(opened.fleet, options.phones, _random(options, _FOR_SAMPLE))
+            opened = replace(opened, fleet=drawn, drawn_from=opened.fleet.phones)
     return opened if options.network is None else _with_network(opened, options)
 
 

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from reports.commands.options import results_of
+from reports.commands.options import results_of, warn
 
 if TYPE_CHECKING:
     from fl_sim.rules import Interruption
+    from traces.open import OpenedFleet
 
 _PRINTED = ("terminal", "markdown", "csv", "latex", "html")
 
@@ -58,6 +59,7 @@ def table4(
     from profiler.names import did_you_mean
     from reports.fleet.bar import counted
     from reports.fleet.cells import Request, fleet_cells, read_deadline
+    from reports.fleet.reading_notes import reading_notes
     from reports.fleet.table4 import fleet_tables
     from reports.manifest import Input, manifest
     from reports.printout import printout
@@ -72,11 +74,12 @@ def table4(
         raise ValueError(message)
     until, chosen = read_deadline(deadline), find_reading(reading)
     opened = [open_fleet(fleet, options=FleetOptions(phones=phones, seed=seed)) for seed in range(seeds)]
+    warn(_warnings(opened[0]))
     name = opened[0].fleet.name
     request = Request(name, tuple(each.fleet for each in opened), chosen, until, workloads, interrupted)
     with counted("rows x columns x seeds", sys.stderr.isatty()) as tell:
         found = fleet_cells(request, tell)
-    tables = fleet_tables(request, found)
+    tables = fleet_tables(request, found, tuple(reading_notes(opened[0].report)))
     parameters: dict[str, object] = {
         "fleet": fleet, "phones": phones, "seeds": seeds, "deadline": deadline, "interrupted": interrupted,
         "workloads": list(workloads), "reading": reading,
@@ -96,3 +99,16 @@ def table4(
     click.echo(text, nl=False)
     if out is not None:
         click.echo(f"wrote {len(files)} files to {out}: {', '.join(sorted(files))}", err=True)
+
+
+def _warnings(opened: "OpenedFleet") -> list[str]:
+    """Return what to know of a fleet in which most phones are copies."""
+    from profiler.names import printable
+
+    phones, few = opened.fleet.phones, opened.drawn_from
+    if not 0 < few < phones / 10:
+        return []
+    return [
+        f"{phones:,} phones are drawn with replacement from the {few:,} of {printable(opened.fleet.name, 60)}, so most "
+        f"are copies, and the figures say no more than {few:,} phones can: add traces, or draw fewer with --phones"
+    ]

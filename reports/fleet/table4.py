@@ -10,15 +10,19 @@ from reports.table import Cell, Column, Table, plain_number
 from reports.table4 import Row4
 
 
-def fleet_tables(request: Request, found: Collection[Found]) -> tuple[Table, ...]:
-    """Return Table 4 in fleet mode: its times, its energies, and what became of the rounds."""
+def fleet_tables(request: Request, found: Collection[Found], read: Collection[str] = ()) -> tuple[Table, ...]:
+    """Return Table 4 in fleet mode: its times, its energies, and what became of the rounds.
+
+    ``read``: notes on what became of the traces that the fleet was read from.
+    """
+    notes = _notes(request, read)
     return (
         _table(
-            request, found, "time", "Time to converge", "hours", lambda each: each.time_h, _paper_h, _notes(request)
+            request, found, "time", "Time to converge", "hours", lambda each: each.time_h, _paper_h, notes
         ),
         _table(
             request, found, "energy", "Energy to converge", "kJ a client", lambda each: each.client_kj, _paper_kj,
-            (*_notes(request), *_ENERGY),
+            (*notes, *_ENERGY),
         ),
         _rounds_table(request, found),
     )  # fmt: skip
@@ -98,10 +102,11 @@ def _rounds_table(request: Request, found: Collection[Found]) -> Table:
     )
 
 
-def _notes(request: Request) -> tuple[str, ...]:
+def _notes(request: Request, read: Collection[str]) -> tuple[str, ...]:
     phones = request.fleets[0].phones
     return (
         f"Fleet {request.name}: {phones:,} phones drawn for each seed. {request.fleets[0].source}",
+        *read,
         "hardware: tiers as the fleet has them, each with its phone of Table 3 (low Redmi Note 9, medium"
         " Xiaomi 10, high Xiaomi 11 Pro), so that the three DSP rows are one where hardware differs.",
         "= : on the CPU the paper measured Xiaomi 10 alone; what other phones take is unmeasured, so the row keeps its"
