@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from profiler.columns import same_conditions
-from profiler.names import did_you_mean, fold
+from profiler.names import did_you_mean, fold, printable
 from profiler.sheet import Problem, TableError
 
 
@@ -75,7 +75,8 @@ def find_batch_cost(
     Names are compared folded (``vgg16`` finds ``VGG-16``). Raises ValueError with the nearest names if nothing fits,
     or with what tells them apart if several do.
     """
-    found = list(costs)
+    every = tuple(costs)
+    found = list(every)
     wanted = {
         "device": device,
         "model": model,
@@ -85,14 +86,18 @@ def find_batch_cost(
         "batch_size": None if batch_size is None else str(batch_size),
         "conditions": conditions,
     }
+    chosen: list[str] = []
     for field, value in wanted.items():
         if value is None:
             continue
         known = sorted({str(getattr(cost, field)) for cost in found})
         found = [cost for cost in found if fold(str(getattr(cost, field))) == fold(value)]
         if not found:
-            message = f"{field} {value[:80]!r} is not in the measurements; {did_you_mean(value, known)}"
+            elsewhere = any(fold(str(getattr(cost, field))) == fold(value) for cost in every)
+            where = f"was not measured for {', '.join(chosen)}" if elsewhere else "is not in the measurements"
+            message = f"{field} {value[:80]!r} {where}; {did_you_mean(value, known)}"
             raise ValueError(message)
+        chosen.append(f"{field} {printable(value)}")
     if len(found) > 1:
         values = {field: sorted({str(getattr(cost, field)) for cost in found}) for field in wanted}
         apart = [f"{field} ({', '.join(known)})" for field, known in values.items() if len(known) > 1]

@@ -70,7 +70,7 @@ def read_device_map(text: str) -> DeviceMap:
     """
     suffix = Path(text).suffix.lower()
     if suffix not in (".toml", ".csv") or ("=" in text and not os.path.isfile(text)):
-        pairs = [each.partition("=")[::2] for each in text.split(",") if each.strip()]
+        pairs = [_pair(each) for each in text.split(",") if each.strip()]
     else:
         if os.path.exists(text) and not os.path.isfile(text):
             message = f"{printable(text, 200)}: must be a regular file"
@@ -91,6 +91,14 @@ def read_device_map(text: str) -> DeviceMap:
         message = f"device map must have from 1 to {_MOST_ENTRIES:,} entries (got {len(found)}); {_FORM}"
         raise ValueError(message)
     return found
+
+
+def _pair(entry: str) -> tuple[str, str]:
+    kind, equals, target = entry.partition("=")
+    if not equals:
+        message = f"device map entry {printable(entry.strip(), 80)!r} has no '='; {_FORM}; or name a .toml or .csv file"
+        raise ValueError(message)
+    return kind, target
 
 
 def _score(key: str) -> float:

@@ -66,6 +66,10 @@ def test_batch_size_and_conditions_tell_rows_apart(write: Write) -> None:
         ({"device": "Xiaomi 12"}, "device 'Xiaomi 12' is not in the measurements; known: Xiaomi 10"),
         ({"device": "Xiaomi 10", "model": "vgg19"}, "model 'vgg19' is not in the measurements; known: LeNet-5, VGG-16"),
         ({"device": "Xiaomi 10", "processor": "gpu"}, "known: cpu, dsp"),
+        (
+            {"device": "xiaomi10", "dataset": "cifar10", "processor": "dsp", "precision": "fp32"},
+            r"precision 'fp32' was not measured for device xiaomi10, dataset cifar10, processor dsp; known: int8$",
+        ),
         ({"device": "Xiaomi 10"}, "9 measurements of Xiaomi 10 fit; choose by model"),
         (
             {"device": "Xiaomi 10", "dataset": "CIFAR-10", "processor": "cpu"},

@@ -70,7 +70,9 @@ def test_files_say_the_same(tmp_path: Path, name: str, content: bytes) -> None:
     [
         ("", "must have from 1 to 10,000 entries .*got 0.*KIND=DEVICE:PROCESSOR"),
         (",,", "must have from 1 to 10,000 entries"),
-        ("low", "entry 'low=' is none; write KIND=DEVICE:PROCESSOR"),
+        ("low=", "entry 'low=' is none; write KIND=DEVICE:PROCESSOR"),
+        ("Pixel A", "entry 'Pixel A' has no '='; write KIND=DEVICE:PROCESSOR, .*or name a .toml or .csv file"),
+        ("low=Xiaomi 10, map.txt", "entry 'map.txt' has no '='"),
         ("=Xiaomi 10", "entry '=Xiaomi 10' is none"),
         ("low=:dsp", "entry 'low=:dsp' is none"),
         ("low=Xiaomi 10:tpu", r"entry 'low=Xiaomi 10:tpu' is none; .*\(cpu, dsp, gpu, npu\)"),
