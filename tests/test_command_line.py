@@ -249,7 +249,10 @@ def test_every_bad_cell_has_its_line(fedjoule: Run, write: Write) -> None:
         (["cost", "--device", "xiaomi10"], "choose by model (LeNet-5, VGG-16), dataset"),
         (["cost", "--device", "redmi note 9", "--dataset", "cifar10", "--method", "floatfl"], "change --method"),
         (["cost", "--device", "redmi note 9", "--dataset", "cifar10", "--clients", "10"], "must not be above clients"),
-        (["cost", "--device", "redmi note 9", "--dataset", "cifar10", "--idle-w", "-1"], "wait_w must be a power"),
+        (
+            ["cost", "--device", "redmi note 9", "--dataset", "cifar10", "--idle-w", "-1"],
+            "'--idle-w': must be a power from 0 to 1e6 W (got -1)",
+        ),
         (["cost", "--device", "redmi note 9", "--dataset", "cifar10", "--samples", "nan"], "samples_per_client"),
         (
             ["cost", "--device", "redmi note 9", "--dataset", "cifar10", "--rounds", "1" + "0" * 400],

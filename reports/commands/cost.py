@@ -7,7 +7,7 @@ import click
 from click.core import ParameterSource
 from click.shell_completion import CompletionItem
 
-from reports.commands.options import bandwidth, batches, check_overlap, measurements, overlap_options, warn
+from reports.commands.options import bandwidth, batches, check_overlap, measurements, overlap_options, power, warn
 from reports.commands.rounds import rule_options
 
 if TYPE_CHECKING:
@@ -59,9 +59,9 @@ def _complete(column: str) -> Any:
 @batches
 @overlap_options
 @click.option("--wait-s", type=float, default=0.0, help="Seconds a client waits in a round.")
-@click.option("--radio-download-w", type=float, help="Radio power while receiving.")
-@click.option("--radio-upload-w", type=float, help="Radio power while sending.")
-@click.option("--idle-w", type=float, help="The phone's power while waiting.")
+@click.option("--radio-download-w", type=float, callback=power, help="Radio power while receiving.")
+@click.option("--radio-upload-w", type=float, callback=power, help="Radio power while sending.")
+@click.option("--idle-w", type=float, callback=power, help="The phone's power while waiting.")
 @rule_options
 @click.option(
     "--format",
@@ -116,7 +116,7 @@ def cost(
     from costmodel.round import PhasePower
     from profiler.plausibility import plausibility_warnings
     from reports.manifest import manifest
-    from reports.printout import printout
+    from reports.printout import printout, show
     from reports.question import Question, answer
     from reports.report import read_measurements
 
@@ -136,7 +136,8 @@ def cost(
     if question.wanted.get("conditions") is None:  # who names conditions wants that row and no other
         costs = without_twins(costs, question.pipelining)
     table, parameters = answer(question, costs)
-    click.echo(printout([table], manifest("fedjoule cost", parameters, inputs), form), nl=False)
+    made = manifest("fedjoule cost", parameters, inputs)
+    show(printout([table], made, form), made, form)
     warn([line for name, entry in own.items() for line in plausibility_warnings(entry, name)])
 
 
@@ -163,7 +164,7 @@ def _cost_runs(
     from costmodel.overlap import Pipelining
     from costmodel.round import PhasePower
     from fl_sim.converged import Rule
-    from reports.printout import printout
+    from reports.printout import printout, show
     from reports.table4 import Changes
     from reports.training.recost import RunsRequest, price
     from reports.training.recost_table import cost_tables
@@ -189,5 +190,6 @@ def _cost_runs(
         power=PhasePower(*(options[name] for name in ("radio_download_w", "radio_upload_w", "idle_w"))),
     )
     found = price(request)
-    click.echo(printout(cost_tables(found, request), found.manifest, options["form"]), nl=False)
+    form = options["form"]
+    show(printout(cost_tables(found, request), found.manifest, form), found.manifest, form)
     warn(found.warnings)

@@ -41,7 +41,7 @@ def describe(fleet: str, out: Path | None, form: str, **options: Any) -> None:
     from reports.fleet.describe import description
     from reports.fleet.habits import habits
     from reports.manifest import Input, manifest
-    from reports.printout import printout
+    from reports.printout import printout, show
 
     found = opened(fleet, options)
     seen = habits(found.fleet)
@@ -63,6 +63,6 @@ def describe(fleet: str, out: Path | None, form: str, **options: Any) -> None:
             files["fleet.svg"], files["fleet.png"] = fleet_picture(found.fleet, seen)
         write_bundle(out, files)
         wrote = f"wrote {len(files)} files to {out}: {', '.join(sorted(files))}"
-    click.echo(text, nl=False)
+    show(text, made, form)
     if wrote is not None:
         click.echo(wrote, err=True)

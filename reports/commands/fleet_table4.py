@@ -62,7 +62,7 @@ def table4(
     from reports.fleet.reading_notes import reading_notes
     from reports.fleet.table4 import fleet_tables
     from reports.manifest import Input, manifest
-    from reports.printout import printout
+    from reports.printout import printout, show
     from traces.open import FleetOptions, open_fleet
 
     for name in workloads:
@@ -96,7 +96,7 @@ def table4(
         files |= {"table4_fleet.md": to_markdown(tables, made), "table4_fleet.tex": to_latex(tables, made)}
         files["manifest.json"] = made.to_json()
         write_bundle(out, {key: value.encode() for key, value in files.items()})
-    click.echo(text, nl=False)
+    show(text, made, form)
     if out is not None:
         click.echo(f"wrote {len(files)} files to {out}: {', '.join(sorted(files))}", err=True)
 

@@ -43,6 +43,14 @@ def results_of(command: str) -> Callable[[click.Context, click.Parameter, str | 
     return vacant
 
 
+def power(_ctx: click.Context, _param: click.Parameter, value: float | None) -> float | None:
+    """Return the watts given by an option; what is no power is refused under the option's name."""
+    if value is not None and not 0 <= value <= 1e6:
+        message = f"must be a power from 0 to 1e6 W (got {value:g})"
+        raise click.BadParameter(message)
+    return value
+
+
 def warn(warnings: Sequence[str]) -> None:
     """Print warnings on standard error, the first of them if there are many."""
     for line in warnings[:_MOST_WARNINGS]:

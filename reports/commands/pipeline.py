@@ -126,7 +126,7 @@ def pipeline(
     from profiler.bundle import write_file
     from reports.pipeline.report import PipelineRequest, build_pipeline_report
     from reports.pipeline.sweep import How
-    from reports.printout import printout
+    from reports.printout import printout, show
 
     request = PipelineRequest(
         scenario=scenario,
@@ -153,9 +153,7 @@ def pipeline(
         write_file(trace, trace_json(answer_of(report)).encode())
         wrote.append(f"wrote {trace}: open it at ui.perfetto.dev")
     form = formats[0] if formats and out is None else "terminal"
-    click.echo(printout(report.tables, report.manifest, form), nl=False)
-    if form == "csv":
-        click.echo("\n".join(report.manifest.lines()), err=True)
+    show(printout(report.tables, report.manifest, form), report.manifest, form)
     for line in wrote:
         click.echo(line, err=form != "terminal")
     if report.interrupted:
@@ -217,9 +215,10 @@ def scenarios(name: str | None, form: str) -> None:
         return
     from reports.manifest import manifest
     from reports.pipeline.listing import scenario_table
-    from reports.printout import printout
+    from reports.printout import printout, show
 
-    click.echo(printout([scenario_table()], manifest("fedjoule pipeline scenarios", {}, ()), form), nl=False)
+    made = manifest("fedjoule pipeline scenarios", {}, ())
+    show(printout([scenario_table()], made, form), made, form)
 
 
 def _rows(function: Any) -> Any:
@@ -266,7 +265,7 @@ def calibrate(
     from costmodel.calibrate import calibrate as fit
     from costmodel.power_fit import fit_power
     from reports.pipeline.fit import calibration_table
-    from reports.printout import printout
+    from reports.printout import printout, show
 
     measured, base, about = _calibration_input(measurements, scenario, settings, wanted, fits=True)
     found = fit(measured, base)
@@ -277,7 +276,8 @@ def calibrate(
 
         write_file(out, to_toml(power.scenario).encode())
     table = calibration_table(measured, found, power)
-    click.echo(printout([table], about("fedjoule pipeline calibrate"), form), nl=False)
+    made = about("fedjoule pipeline calibrate")
+    show(printout([table], made, form), made, form)
     if out is not None:
         click.echo(f"wrote {out}: use it with fedjoule pipeline --scenario {out}", err=form != "terminal")
 
@@ -300,7 +300,7 @@ def validate(
     from costmodel.validate import cross_validate
     from costmodel.validate import validate as compare
     from reports.pipeline.fit import validation_table
-    from reports.printout import printout
+    from reports.printout import printout, show
 
     measured, base, about = _calibration_input(measurements, scenario, settings, wanted, fits=scenario is None)
     if scenario is None:
@@ -311,9 +311,8 @@ def validate(
             f"Predicted by scenario {base.name}; it may have been made from these rows.",
         )
         how += f" Doubts about it: {base.doubts}." if base.doubts else ""
-    click.echo(
-        printout([validation_table(measured, compared, how)], about("fedjoule pipeline validate"), form), nl=False
-    )
+    made = about("fedjoule pipeline validate")
+    show(printout([validation_table(measured, compared, how)], made, form), made, form)
 
 
 def _calibration_input(

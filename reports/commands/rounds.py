@@ -72,7 +72,7 @@ def rounds(
     """
     from fl_sim.converged import Rule
     from reports.manifest import manifest
-    from reports.printout import printout
+    from reports.printout import printout, show
     from reports.training.converged import paper_inputs, rounds_table, sensitivity_table
     from reports.training.ended import check_target, ended, read_runs
     from reports.training.rounds_file import rounds_file
@@ -81,17 +81,25 @@ def rounds(
     check_target(target)
     read = read_runs(runs)
     found, short = ended(read.groups, rule)
-    made = None if out is None else rounds_file(found, rule)
+    made, refused = None, None
+    if out is not None:
+        try:
+            made = rounds_file(found, rule)
+        except ValueError as error:  # said behind the report, which does not need the file
+            refused = error
     tables = [rounds_table(found, rule, target), sensitivity_table(found, rule)]
     parameters: dict[str, object] = {"window": window, "margin_points": margin_points, "judged": judged}
     parameters |= {} if target is None else {"target": target}
     warn((*read.left_out, *short))
-    text = printout(tables, manifest("fedjoule rounds", parameters, [*paper_inputs(), *read.inputs]), form)
+    about = manifest("fedjoule rounds", parameters, [*paper_inputs(), *read.inputs])
+    text = printout(tables, about, form)
     if out is not None and made is not None:
         from profiler.bundle import write_file
 
         write_file(out, made[0].encode())
-    click.echo(text, nl=False)
+    show(text, about, form)
+    if refused is not None:
+        raise refused
     if out is not None and made is not None:
         warn(made[1])
         click.echo(f"wrote {out}", err=True)

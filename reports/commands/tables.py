@@ -83,7 +83,7 @@ def tables(
         raise click.UsageError(message)
 
     from costmodel.overlap import Pipelining
-    from reports.printout import printout
+    from reports.printout import printout, show
     from reports.report import TABLES, Request, build_report
     from reports.table4 import Changes
 
@@ -99,11 +99,10 @@ def tables(
         ),
     )
     report = build_report(request)
-    text = printout(report.tables, report.manifest, formats[0] if formats and out is None else "terminal")
+    form = formats[0] if formats and out is None else "terminal"
+    text = printout(report.tables, report.manifest, form)
     wrote = None if out is None else _write(report, out, formats)
-    click.echo(text, nl=False)
-    if formats == ("csv",) and out is None:
-        click.echo("\n".join(report.manifest.lines()), err=True)
+    show(text, report.manifest, form)
     warn(report.warnings)
     if wrote is not None:
         click.echo("\n".join([*report.summary, wrote]))

@@ -1,5 +1,7 @@
 """Tables as CSV: long form, full precision, units in the column names."""
 
+from collections.abc import Iterable
+
 import pandas as pd
 
 from reports.table import Table
@@ -9,7 +11,23 @@ _FORMULA = ("=", "+", "-", "@")
 
 def to_csv(table: Table) -> str:
     """Return the table's figures as CSV text, the mode in a column of its own."""
-    return frame_to_csv(table.data)
+    return frame_to_csv(table.data if "mode" in table.data else table.data.assign(mode=table.mode))
+
+
+def tables_to_csv(tables: Iterable[Table]) -> str:
+    """Return the figures of all tables as CSV text, an empty line between them.
+
+    Tables in a row with the same columns are under one header; one with the same figures as the last adds nothing.
+    """
+    written, last = "", ("", "")
+    for table in tables:
+        header, _, rows = to_csv(table).partition("\n")
+        if header != last[0]:
+            written += ("\n" if written else "") + f"{header}\n{rows}"
+        elif rows != last[1]:
+            written += rows
+        last = header, rows
+    return written
 
 
 def frame_to_csv(frame: pd.DataFrame) -> str:

@@ -1,5 +1,6 @@
 """``fedjoule fleet describe``, ``convert`` and ``fetch`` as commands: what they print, write and refuse."""
 
+import csv
 import hashlib
 import json
 import re
@@ -38,6 +39,14 @@ def test_own_intervals_are_described(own: Path) -> None:
     assert "ready, mean             10.4 % of the time" in done.output  # (1 + 4) / 48
     assert "Tiers: low 50.0 %, high 50.0 %." in done.output
     assert hashlib.sha256(OWN.encode()).hexdigest()[:12] in done.output
+
+
+def test_csv_names_its_mode_and_has_its_manifest_on_standard_error(own: Path) -> None:
+    done = CliRunner().invoke(fleet, ["describe", str(own), "--format", "csv"], catch_exceptions=False)
+    for part in done.stdout.split("\n\n"):
+        assert {row["mode"] for row in csv.DictReader(part.splitlines())} == {"fleet"}
+    assert done.stderr.startswith("command: fedjoule fleet describe; ")
+    assert "\nversions: python " in done.stderr
 
 
 def test_tables_and_a_picture_are_written(own: Path, tmp_path: Path) -> None:

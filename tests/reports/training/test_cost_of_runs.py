@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 pytest.importorskip("pyarrow")
@@ -66,8 +67,23 @@ def call(*arguments: object) -> Result:
 
 
 def rows_of(*arguments: object) -> list[dict[str, str]]:
-    text = call(*arguments, "--format", "csv").stdout
-    return [row for part in text.split("\n\n") for row in csv.DictReader(io.StringIO(part))]
+    return list(csv.DictReader(io.StringIO(call(*arguments, "--format", "csv").stdout)))
+
+
+def test_csv_is_one_table_with_its_manifest_on_standard_error(paths: tuple[Path, ...], own: Path) -> None:
+    done = call(*paths, "--measurements", own, "--target", "0.79", "--format", "csv")
+    read = pd.read_csv(io.StringIO(done.stdout))
+    assert set(read["until"]) == {"converged", "target", "all"}
+    assert set(read["mode"]) == {"measured rounds, own costs", "measured rounds, published costs"}
+    assert re.match(r"command: fedjoule cost; .*\ninputs \(sha256\): .*\nversions: ", done.stderr)
+
+
+@pytest.mark.parametrize("option", ["--idle-w", "--radio-download-w", "--radio-upload-w"])
+def test_a_power_that_is_none_is_refused_by_its_option(option: str, paths: tuple[Path, ...]) -> None:
+    for watts in ("-1", "nan"):
+        done = CliRunner().invoke(cost, [str(paths[0]), option, watts])
+        assert done.exit_code == 2
+        assert f"{option}: must be a power from 0 to 1e6 W (got {watts})" in done.stderr.replace("'", "")
 
 
 def test_the_printout_is_the_golden_one(paths: tuple[Path, ...], own: Path) -> None:

@@ -114,6 +114,17 @@ def test_out_is_a_file_that_tables_reads_and_says_what_is_left_out(paths: list[P
     assert "INT8 model; window 5; margin 1; still rising in 3" in run.source
 
 
+def test_runs_that_fit_no_table_are_reported_and_no_file_is_written(paths: list[Path], tmp_path: Path) -> None:
+    out = tmp_path / "rounds.csv"
+    done = CliRunner().invoke(rounds, [str(paths[-1]), "--target", "0.8", "--out", str(out)])
+    assert done.stdout == call(paths[-1], "--target", "0.8").stdout
+    assert re.search(
+        r"no rounds file is written: .* fedjoule cost RUN costs .*\nQ-FedAvg on digits is not", str(done.exception)
+    )
+    assert done.exit_code
+    assert not out.exists()
+
+
 def test_half_a_round_counts_as_one(tmp_path: Path) -> None:
     runs = [
         write_run(tmp_path / f"s{seed}", femnist(rounds=20, seed=seed), [0.1] * (7 + seed) + [0.8] * (13 - seed))
@@ -165,7 +176,8 @@ def test_runs_that_are_still_going_or_too_short_are_left_out_and_named(paths: li
     short = write_run(tmp_path / "short", femnist("floatfl", 3, 8), rise(3, 0.8, half=4))
     alone, among = call(*paths, "--format", "csv"), call(*paths, going, short, "--format", "csv")
     assert among.stdout == alone.stdout
-    assert [line.split(":")[:2] for line in among.stderr.splitlines()] == [["warning", " left out"]] * 2
+    warnings = [line for line in among.stderr.splitlines() if line.startswith("warning: ")]
+    assert [line.split(":")[1] for line in warnings] == [" left out"] * 2
     assert "has not ended" in among.stderr
     assert "short" in among.stderr
     with pytest.raises(FileNotFoundError, match="has not ended"):
