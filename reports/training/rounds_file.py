@@ -37,7 +37,7 @@ def rounds_file(found: Sequence[Ended], rule: Rule) -> tuple[str, tuple[str, ...
             raise ValueError(message + f"{rows[key].label}, or {each.label}")
         writer.writerow(_row(each, rule))
     if not rows:
-        message = "no rounds file is written: no run fits the paper's tables; fedjoule cost RUN costs all that was measured"
+        message = "no rounds file is written: no run fits the paper's tables; fedjoule cost RUN costs what was measured"
         raise ValueError("\n".join([message, *skipped]))
     return out.getvalue(), tuple(skipped)
 
