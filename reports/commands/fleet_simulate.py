@@ -8,7 +8,7 @@ import click
 from click.core import ParameterSource
 
 from reports.commands.fleet_options import fleet_options, opened, told
-from reports.commands.options import folder, measurements, results_of, warn
+from reports.commands.options import folder, measurements, power, results_of, warn
 
 if TYPE_CHECKING:
     from fl_sim.rules import Interruption
@@ -65,9 +65,9 @@ _OF_BUFFERED = ("concurrency", "most_stale")
 @click.option("--concurrency", type=int, help="With buffer: phones at work at a time.  [default: K]")
 @click.option("--most-stale", type=int, help="With buffer: versions after which an update is thrown away.")
 @fleet_options
-@click.option("--radio-download-w", type=float, help="Radio power while receiving.")
-@click.option("--radio-upload-w", type=float, help="Radio power while sending.")
-@click.option("--idle-w", type=float, help="The phone's power while it waits for the round to end.")
+@click.option("--radio-download-w", type=float, callback=power, help="Radio power while receiving.")
+@click.option("--radio-upload-w", type=float, callback=power, help="Radio power while sending.")
+@click.option("--idle-w", type=float, callback=power, help="The phone's power while it waits for the round to end.")
 @click.option(
     "--clock",
     type=click.Choice(["fast", "events"]),
@@ -130,7 +130,7 @@ def simulate(
     from reports.fleet.simulate import simulated
     from reports.fleet.summary_table import summary_tables
     from reports.manifest import Input, manifest
-    from reports.printout import printout
+    from reports.printout import printout, show
     from reports.report import read_measurements
 
     deadline_s = None if deadline is None else read_seconds("deadline", deadline)
@@ -157,7 +157,7 @@ def simulate(
         from reports.fleet.files import write_simulation
 
         wrote = write_simulation(out, result, tables, made)
-    click.echo(text, nl=False)
+    show(text, made, form)
     warn(result.warnings)
     if wrote is not None:
         click.echo(wrote, err=True)
@@ -187,9 +187,9 @@ def _of_request(options: dict[str, Any]) -> dict[str, Any]:
 
     names = ("download_w", "upload_w", "wait_w")
     watts = (options["radio_download_w"], options["radio_upload_w"], options["idle_w"])
-    power = PhasePower(**dict(zip(names, watts, strict=True)))
+    phases = PhasePower(**dict(zip(names, watts, strict=True)))
     names_of_request = (
         "workload", "method", "reading", "run", "device_map", "rounds", "clients", "cohort", "select", "over_commit",
         "dropout", "retries", "least", "begin_h", "concurrency", "most_stale", "seed", "clock",
     )  # fmt: skip
-    return {"power": power, **{name: options[name] for name in names_of_request}}
+    return {"power": phases, **{name: options[name] for name in names_of_request}}
