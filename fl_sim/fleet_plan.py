@@ -93,10 +93,8 @@ def run_plan(run: FinishedRun, rounds: int | None = None, rule: Rule | None = No
         rule = rule or Rule()
         judged = curve(run, rule.judged)
         if len(judged) < rule.window:
-            message = (
-                f"{run.name}: was judged {len(judged)} times, too seldom to say when it had converged (that takes "
-            )
-            message += f"{rule.window}); give --rounds"
+            message = f"{run.name}: was judged {len(judged)} times, too seldom to say when it had converged, "
+            message += f"which takes {rule.window}; give --rounds"
             raise ValueError(message)
         ended = converged(judged, rule)
         rounds = ended.round

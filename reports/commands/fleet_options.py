@@ -1,6 +1,5 @@
 """Options that the sub-commands of ``fedjoule fleet`` share: what is read of traces, and how phones are drawn."""
 
-from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -12,7 +11,6 @@ if TYPE_CHECKING:
     from traces.open import OpenedFleet
 
 _READING = ("phones", "rule", "zone", "unknown", "network", "long_slots")
-_OF_ONE_READER = ("rule", "zone", "unknown", "long_slots")
 
 
 def fleet_options(function: Any) -> Any:
@@ -65,7 +63,9 @@ def told(options: dict[str, Any]) -> dict[str, Any]:
 
     Most fleets have no use for these, and a fleet's source says by which rule it was read.
     """
-    unsaid = {*_OF_ONE_READER} - {*_given(_OF_ONE_READER)}
+    from traces.open import OF_ONE_KIND
+
+    unsaid = {*OF_ONE_KIND} - given()
     return {name: value for name, value in options.items() if value is not None and name not in unsaid}
 
 
@@ -77,12 +77,12 @@ def opened(text: str, options: dict[str, Any]) -> "OpenedFleet":
     from traces.open import OF_ONE_KIND, FleetOptions, open_fleet
 
     found = open_fleet(text, options=FleetOptions(seed=options["seed"], **{name: options[name] for name in _READING}))
-    idle = [name for name in _given(OF_ONE_KIND) if name not in found.heeded]
-    warn([f"--{name.replace('_', '-')} has no effect on this fleet: it is for {OF_ONE_KIND[name]}" for name in idle])
+    idle = {name: kind for name, kind in OF_ONE_KIND.items() if name in given() and name not in found.heeded}
+    warn([f"--{name.replace('_', '-')} has no effect on this fleet: it is for {kind}" for name, kind in idle.items()])
     return found
 
 
-def _given(names: Iterable[str]) -> list[str]:
-    """Return those of the options that the command line has."""
-    source_of = click.get_current_context().get_parameter_source
-    return [name for name in names if source_of(name) is not ParameterSource.DEFAULT]
+def given() -> set[str]:
+    """Return the names of the parameters that stand on the command line."""
+    ctx = click.get_current_context()
+    return {name for name in ctx.params if ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE}

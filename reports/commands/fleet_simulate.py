@@ -5,9 +5,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from click.core import ParameterSource
 
-from reports.commands.fleet_options import fleet_options, opened, told
+from reports.commands.fleet_options import fleet_options, given, opened, told
 from reports.commands.options import folder, measurements, power, results_of, warn
 
 if TYPE_CHECKING:
@@ -116,9 +115,8 @@ def simulate(
       fedjoule fleet simulate --round-end buffer:10 --concurrency 40 --rounds 100
       fedjoule fleet simulate --run runs/x --measurements my_phone.csv --device-map 'default=Pixel 8:cpu'
     """
-    given = _given()
     buffered = round_end.strip().startswith("buffer")
-    _check_given(given, buffered=buffered, run=options["run"] is not None)
+    _check_given(given(), buffered=buffered, run=options["run"] is not None)
     if options["retries"] and not options["dropout"] and interrupted == "suspend":
         message = "--retries has no effect without --dropout, or --interrupted abort or check_end: no attempt is lost"
         raise click.UsageError(message)
@@ -163,13 +161,7 @@ def simulate(
         click.echo(wrote, err=True)
 
 
-def _given() -> set[str]:
-    """Return the names of the parameters that stand on the command line."""
-    ctx = click.get_current_context()
-    return {name for name in ctx.params if ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE}
-
-
-def _check_given(given: set[str], *, buffered: bool, run: bool) -> None:
+def _check_given(names_given: set[str], *, buffered: bool, run: bool) -> None:
     """Raise UsageError for options that say nothing beside others."""
     for useless, names, why in (
         (run, _OF_THE_RUN, "has no effect with --run: a run has its own"),
@@ -177,7 +169,7 @@ def _check_given(given: set[str], *, buffered: bool, run: bool) -> None:
         (buffered, _OF_SYNCHRONOUS, "has no effect with --round-end buffer: an asynchronous server has no rounds"),
     ):
         for name in names if useless else ():
-            if name in given:
+            if name in names_given:
                 message = f"--{name.removesuffix('_h').replace('_', '-')} {why}"
                 raise click.UsageError(message)
 

@@ -162,6 +162,6 @@ def test_the_rule_says_which_model_is_judged(run: FinishedRun) -> None:
 def test_a_run_that_was_judged_too_seldom_needs_rounds(tmp_path: Path) -> None:
     accuracies = [NAN, 0.5, NAN, 0.6]
     made = read_run(write_run(tmp_path / "seldom", femnist(rounds=4), accuracies))
-    with pytest.raises(ValueError, match=r"seldom: was judged 2 times, .*that takes 5.; give --rounds"):
+    with pytest.raises(ValueError, match=r"seldom: was judged 2 times, .*which takes 5; give --rounds"):
         run_plan(made)
     assert run_plan(made, rounds=9).rounds == 9

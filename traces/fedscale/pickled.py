@@ -68,13 +68,13 @@ def read_pickled(raw: bytes) -> dict[int | str, Value]:
 
 def _check_depth(whole: dict[int | str, Value]) -> None:
     """Refuse deep trees, level by level; each list and dictionary stands in one place, so this ends."""
-    level: list[object] = [whole]
+    level: list[dict[int | str, Value] | list[Value]] = [whole]
     for _ in range(_MOST_DEPTH):
         level = [
             child
             for parent in level
-            for child in (parent.values() if isinstance(parent, dict) else parent)  # type: ignore[attr-defined]
-            if type(child) is dict or type(child) is list
+            for child in (parent.values() if isinstance(parent, dict) else parent)
+            if isinstance(child, dict | list)
         ]
         if not level:
             return
