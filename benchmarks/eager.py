@@ -136,7 +136,7 @@ def compare(name: str, rounds: int) -> None:
             by_engine(open_engine("stacked", layers), [task] * STACKED), model.initial(rng), STACKED,
         ),
     }  # fmt: skip
-    [(_, result)] = first.train(FloatWeights(start), [task])
+    [(_, result)] = first.train(FloatWeights(start), [task], lambda _, made: made)
     assert np.array_equal(result.weights.values, loop.lean(start)), "the module does not end where the lean loop does"
     times: dict[str, list[float]] = {way: [] for way in ways}
     for turn in range(rounds + 1):

@@ -72,16 +72,16 @@ def steps_of(codec: Codec, model: Model, name: str) -> dict[str, Step]:
         "copy": lambda: np.copyto(place, raw),
         "encode": coded,
         "decode": lambda: decode(codec, model, sent),
-        "add": lambda: sums.add(total, sums.as_unit(model, received, unit), SAMPLES, unit),
+        "add": lambda: sums.add(total, [sums.as_unit(model, received, unit)], [SAMPLES], unit),
         "add, numpy": lambda: _in_numpy(total, sums.as_unit(model, received, unit), unit),
     }
 
 
 def _in_numpy(total: sums.Sums, weights: Weights, unit: sums.Unit) -> None:
     if isinstance(weights, FloatWeights):
-        sums.add_fp32(total, weights.values, unit.scale, SAMPLES)
+        sums.add_fp32(total, [weights.values], unit.scale, [SAMPLES])
     else:
-        sums.add_int8(total, weights.values, SAMPLES)
+        sums.add_int8(total, [weights.values], [SAMPLES])
 
 
 def main() -> None:
